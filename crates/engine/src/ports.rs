@@ -1,0 +1,4 @@
+//! What the engine needs of the world. Every port is synchronous and bounded in time: an
+//! implementation answers within its deadline or fails, it never waits for a person.
+
+pub mod log;
