@@ -1,0 +1,177 @@
+//! Scaled exceedance: evidence that a latency quantile of the canary is more than `1 + tolerance` times the baseline's.
+//!
+//! Before each window a threshold `u` is chosen for each quantile from the baseline's recent past. Then a baseline request
+//! is bad when slower than `u`, a canary request when slower than `(1 + tolerance) u`, and the two counts go through the
+//! exact count test ([`crate::reject`]). If canary / (1 + tolerance) is no slower than the baseline, that null holds for
+//! every `u`, so a badly chosen `u` costs power and never validity. Paired in time, so drift and outages shared by both
+//! sides cancel; no quantile is estimated and no minimal sample is needed. The evidences of the quantiles are averaged.
+
+use crate::histogram::{self, Bucket, SCALE};
+use crate::math::{ln, ln_sum};
+use crate::{Arm, Error, Window, exclude, reject};
+
+/// Quantiles tested by default: a shift shows first in the middle, a tail at the end.
+pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+
+/// Seconds after which the baseline's recent past is rotated out: thresholds follow the last one to two minutes.
+const PAST_S: f64 = 60.0;
+
+/// What is tested: every quantile of the canary is at most `1 + tolerance` times the baseline's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Test {
+    quantiles: Vec<f64>,
+    buckets_up: i32,
+    worse: reject::Test,
+    bad: Option<exclude::Test>,
+}
+
+/// The running evidence and the baseline's recent past. Plain numbers for storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Evidence per quantile that the canary is slower than tolerated.
+    pub worse: Vec<reject::State>,
+    /// Evidence per quantile that the canary is not slower than what must be excluded, if asked for.
+    pub not_bad: Vec<exclude::State>,
+    /// Baseline values of the current minute, sorted by index.
+    pub recent: Vec<Bucket>,
+    /// Baseline values of the minute before.
+    pub before: Vec<Bucket>,
+    /// Seconds in `recent`.
+    pub recent_s: f64,
+}
+
+/// What a window of latencies says about one quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceedance {
+    /// Upper edge's bucket of the threshold for the baseline; the canary's lies the tolerance higher.
+    pub threshold: i32,
+    /// Requests and those above their side's threshold.
+    pub window: Window,
+}
+
+impl Test {
+    /// A test of [`QUANTILES`] on scale-6 histograms.
+    ///
+    /// `tolerance`: 0.2 allows the canary 20 % (rounded up to whole buckets: 20.2 %). `horizon_s` as in
+    /// [`reject::Test::new`].
+    pub fn new(tolerance: f64, horizon_s: f64) -> Result<Self, Error> {
+        Self::of(&QUANTILES, tolerance, horizon_s)
+    }
+
+    /// A test of own quantiles, each in (0, 1).
+    pub fn of(quantiles: &[f64], tolerance: f64, horizon_s: f64) -> Result<Self, Error> {
+        Error::unless((0.0..=100.0).contains(&tolerance), "tolerance", tolerance, "a share from 0 to 100")?;
+        Error::unless(!quantiles.is_empty(), "number of quantiles", 0.0, "at least 1")?;
+        for q in quantiles {
+            Error::unless(*q > 0.0 && *q < 1.0, "quantile", *q, "between 0 and 1")?;
+        }
+        Ok(Self {
+            quantiles: quantiles.to_vec(),
+            buckets_up: histogram::buckets_up(tolerance, SCALE),
+            worse: reject::Test::new(1.0, 0.0, horizon_s)?,
+            bad: None,
+        })
+    }
+
+    /// The same test, which also gathers evidence that requests slower than tolerated are fewer than `theta` times the
+    /// baseline's share above its threshold (`theta` above 1, for example 2).
+    pub fn excluding(mut self, theta: f64) -> Result<Self, Error> {
+        self.bad = Some(exclude::Test::new(theta, 0.0)?);
+        Ok(self)
+    }
+
+    /// The quantiles tested, in the order of the evidences.
+    pub fn quantiles(&self) -> &[f64] {
+        &self.quantiles
+    }
+
+    /// Evidence before the first window.
+    pub fn start(&self) -> State {
+        State {
+            worse: vec![self.worse.start(); self.quantiles.len()],
+            not_bad: self.bad.map_or_else(Vec::new, |bad| vec![bad.start(); self.quantiles.len()]),
+            recent: Vec::new(),
+            before: Vec::new(),
+            recent_s: 0.0,
+        }
+    }
+
+    /// Folds one window in: sorted scale-6 histograms of both sides, `elapsed_s` seconds since the last fold.
+    ///
+    /// Returns what was counted per quantile; `None` while the baseline has no past to choose a threshold from.
+    pub fn fold(
+        &self,
+        state: &mut State,
+        canary: &[Bucket],
+        baseline: &[Bucket],
+        elapsed_s: f64,
+    ) -> Vec<Option<Exceedance>> {
+        let mut past = state.before.clone();
+        histogram::merge(&mut past, &state.recent);
+        let mut counted = Vec::with_capacity(self.quantiles.len());
+        for (number, q) in self.quantiles.iter().enumerate() {
+            let exceedance = threshold(&past, *q)
+                .map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
+            // A window without a threshold still lets the time of the start-time mixture pass.
+            let window = exceedance.map_or_else(Window::default, |exceedance| exceedance.window);
+            self.worse.fold(&mut state.worse[number], &window, elapsed_s);
+            if let (Some(bad), Some(not_bad)) = (&self.bad, state.not_bad.get_mut(number)) {
+                bad.fold(not_bad, &window, elapsed_s);
+            }
+            counted.push(exceedance);
+        }
+        state.remember(baseline, elapsed_s);
+        counted
+    }
+
+    /// Log evidence that some tested quantile is slower than tolerated: the mean of the quantiles' e-values.
+    pub fn ln_evidence(&self, state: &State) -> f64 {
+        let each = self.ln_evidences(state);
+        ln_sum(&each) - ln(each.len() as f64)
+    }
+
+    /// Log evidence per quantile, in the order of [`Test::quantiles`]; names the quantile behind a verdict.
+    pub fn ln_evidences(&self, state: &State) -> Vec<f64> {
+        state.worse.iter().map(|state| self.worse.ln_evidence(state)).collect()
+    }
+
+    /// Log evidence per quantile that the excess is below what [`Test::excluding`] names; empty when it was not asked for.
+    pub fn ln_not_bad(&self, state: &State) -> Vec<f64> {
+        let Some(bad) = &self.bad else { return Vec::new() };
+        state.not_bad.iter().map(|state| bad.ln_evidence(state)).collect()
+    }
+}
+
+impl State {
+    fn remember(&mut self, baseline: &[Bucket], elapsed_s: f64) {
+        self.recent_s += elapsed_s.max(0.0);
+        histogram::merge(&mut self.recent, baseline);
+        if self.recent_s >= PAST_S {
+            self.before = core::mem::take(&mut self.recent);
+            self.recent_s = 0.0;
+        }
+    }
+}
+
+/// The bucket whose upper edge comes nearest to quantile `q` of the past, in probability; `None` without a past.
+pub fn threshold(past: &[Bucket], q: f64) -> Option<i32> {
+    let index = histogram::quantile_bucket(past, q)?;
+    let total = histogram::total(past) as f64;
+    let exceed = |index: i32| histogram::above(past, index) as f64 / total;
+    let wanted = 1.0 - q;
+    let nearer_below = (exceed(index - 1) - wanted).abs() < (exceed(index) - wanted).abs();
+    Some(if nearer_below { index - 1 } else { index })
+}
+
+/// Counts both sides against the threshold bucket; the canary's lies `buckets_up` higher.
+pub fn exceedance(canary: &[Bucket], baseline: &[Bucket], threshold: i32, buckets_up: i32) -> Exceedance {
+    let arm = |buckets: &[Bucket], index: i32| Arm {
+        total: histogram::total(buckets),
+        bad: histogram::above(buckets, index),
+    };
+    let window = Window {
+        canary: arm(canary, threshold.saturating_add(buckets_up)),
+        baseline: arm(baseline, threshold),
+    };
+    Exceedance { threshold, window }
+}

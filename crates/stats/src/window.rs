@@ -1,0 +1,45 @@
+/// Counts of one side of a comparison over one window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arm {
+    /// Requests (or sessions, jobs) that ended in the window.
+    pub total: u64,
+    /// Those of them that were bad (errors, or slower than a threshold). More than `total` is read as `total`.
+    pub bad: u64,
+}
+
+impl Arm {
+    /// `(total, bad)` as numbers, `bad <= total`.
+    pub(crate) fn floats(self) -> (f64, f64) {
+        (self.total as f64, self.bad.min(self.total) as f64)
+    }
+
+    /// Bad share of the total, in `[0, 1]`; 0 for an empty arm.
+    pub fn rate(self) -> f64 {
+        let (total, bad) = self.floats();
+        if total > 0.0 { bad / total } else { 0.0 }
+    }
+}
+
+/// Canary and baseline over the same seconds. Where a window ends may depend on totals and time, never on how many were bad.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The version under judgement.
+    pub canary: Arm,
+    /// The version it is compared with, over the same seconds.
+    pub baseline: Arm,
+}
+
+impl Window {
+    /// A window in the order the formulae use: `n_c, n_b, x_c, x_b`.
+    pub const fn new(canary_total: u64, baseline_total: u64, canary_bad: u64, baseline_bad: u64) -> Self {
+        Self {
+            canary: Arm { total: canary_total, bad: canary_bad },
+            baseline: Arm { total: baseline_total, bad: baseline_bad },
+        }
+    }
+
+    /// Whether both sides saw traffic; a window without one of them says nothing about the ratio.
+    pub fn is_comparable(&self) -> bool {
+        self.canary.total > 0 && self.baseline.total > 0
+    }
+}

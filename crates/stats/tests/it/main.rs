@@ -1,0 +1,3 @@
+//! One test binary: vectors from the design brief and SciPy, properties, and measured error rates.
+
+mod vectors;
