@@ -82,7 +82,8 @@ impl Args {
     pub(crate) fn resolve(mut self) -> Result<Self, String> {
         if self.port.is_none() {
             let text = std::env::var("PORT").map_err(|_| "no port: pass --port or set PORT".to_owned())?;
-            let port = text.trim().parse().map_err(|_| format!("PORT is '{text}', not a port from 0 to 65535"))?;
+            let port =
+                text.trim().parse().map_err(|_| format!("PORT is '{text}', not a port from 0 to 65535"))?;
             self.port = Some(port);
         }
         if self.instance.is_none() {

@@ -40,7 +40,10 @@ impl Dependency {
             }
             Self::Tcp(address) => {
                 let connect = tokio::net::TcpStream::connect(address);
-                matches!(tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), connect).await, Ok(Ok(_)))
+                matches!(
+                    tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), connect).await,
+                    Ok(Ok(_))
+                )
             }
         }
     }
