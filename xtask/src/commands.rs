@@ -64,16 +64,16 @@ fn forward_to(root: &Path, forward: &Forward, rest: &[String]) -> Result<(), Err
 }
 
 fn usage() -> String {
-    let mut text = String::from(
+    let forwards: Vec<String> =
+        FORWARDS.iter().map(|one| format!("  {:<6}{}", one.verb, one.about)).collect();
+    format!(
         "usage: cargo xtask <verb>\n\n\
          \x20 test                           everything continuous integration checks; ends with `N passed, N failed`\n\
-         \x20 tidy                           the written rules of this repository, checked on its sources\n",
-    );
-    for forward in FORWARDS {
-        text.push_str(&format!("  {:<6}{}\n", forward.verb, forward.about));
-    }
-    text.push_str(&bench::usage());
-    text
+         \x20 tidy                           the written rules of this repository, checked on its sources\n\
+         {}\n{}",
+        forwards.join("\n"),
+        bench::usage()
+    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod commands;
+mod needs;
 mod repo;
 mod shell;
 mod test;

@@ -13,6 +13,13 @@ pub(crate) struct File {
     pub(crate) text: String,
 }
 
+impl File {
+    /// What follows the last dot of the name; empty without one.
+    pub(crate) fn extension(&self) -> &str {
+        self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
+    }
+}
+
 /// A workspace member as `cargo metadata` describes it.
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -39,7 +46,14 @@ pub(crate) fn root() -> PathBuf {
 /// Every text file git tracks or would track, in order of path. Files that are not UTF-8 are left out.
 pub(crate) fn files(root: &Path) -> Result<Vec<File>, Error> {
     let mut git = Command::new("git");
-    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
+    git.current_dir(root).args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+    ]);
     let listed = shell::capture(&mut git)?;
     let mut files = Vec::new();
     for path in listed.split('\0').filter(|path| !path.is_empty()) {
@@ -67,7 +81,8 @@ fn parse_package(package: &serde_json::Value, root: &Path) -> Result<Package, Er
     let unreadable = || Error::new("cargo metadata names a package without name or manifest_path");
     let name = package["name"].as_str().ok_or_else(unreadable)?.to_owned();
     let manifest = Path::new(package["manifest_path"].as_str().ok_or_else(unreadable)?);
-    let folder = manifest.parent().and_then(|folder| folder.strip_prefix(root).ok()).ok_or_else(unreadable)?;
+    let folder =
+        manifest.parent().and_then(|folder| folder.strip_prefix(root).ok()).ok_or_else(unreadable)?;
     let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let dependencies = dependencies
         .iter()

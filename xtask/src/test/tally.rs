@@ -1,0 +1,93 @@
+//! Counting what libtest prints, while showing it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use crate::shell::{self, Error};
+
+/// The sum over all suites of a run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) passed: u64,
+    pub(super) failed: u64,
+    /// Names of tests marked `#[ignore]`.
+    pub(super) ignored: Vec<String>,
+    /// Whether cargo itself ended well; a suite that does not compile or is killed prints no count.
+    pub(super) succeeded: bool,
+}
+
+impl Tally {
+    fn count(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            self.passed += number_before(result, " passed");
+            self.failed += number_before(result, " failed");
+        } else if let Some((test, "ignored")) = outcome(line) {
+            self.ignored.push(test.to_owned());
+        }
+    }
+}
+
+/// The number that stands directly before `word`.
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split_once(word).map_or("", |(before, _)| before);
+    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+/// The two halves of `test name ... ok`; a reason may follow `ignored`.
+fn outcome(line: &str) -> Option<(&str, &str)> {
+    let (test, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    Some((test, outcome.split(',').next().unwrap_or(outcome)))
+}
+
+/// Runs the suites, passing their output on; fails only when they cannot be started or read.
+pub(super) fn stream(command: &mut Command) -> Result<Tally, Error> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| shell::cannot_start(command, &error))?;
+    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut tally =
+        read(stdout).map_err(|error| Error::new(format!("cannot read what the tests print: {error}")))?;
+    let status = child.wait().map_err(|error| Error::new(format!("cannot wait for the tests: {error}")))?;
+    tally.succeeded = status.success();
+    Ok(tally)
+}
+
+fn read(output: impl Read) -> std::io::Result<Tally> {
+    let mut tally = Tally::default();
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    // Bytes, not lines of text: what a failing test prints need not be UTF-8.
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        tally.count(text.trim_end());
+        line.clear();
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_summed_and_ignored_tests_named() {
+        let output = b"test a::b ... ok\ntest slow ... ignored, needs an hour\nnoise \xff\n\
+            test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s\n\
+            test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n";
+        let tally = read(&output[..]).expect("a slice can be read");
+        assert_eq!((tally.passed, tally.failed), (15, 2));
+        assert_eq!(tally.ignored, ["slow"]);
+    }
+
+    #[test]
+    fn a_suite_that_dies_is_a_failure_without_a_count() {
+        let tally = stream(Command::new("sh").args(["-c", "exit 101"])).expect("sh starts");
+        assert_eq!(tally, Tally::default());
+        let tally = stream(Command::new("sh").args(["-c", "exit 0"])).expect("sh starts");
+        assert!(tally.succeeded);
+    }
+}
