@@ -1,0 +1,54 @@
+//! Evidence: what both sides answered over the same seconds.
+
+use crate::counts::Counts;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Counts by endpoint class.
+pub type Classes = BTreeMap<String, Counts>;
+
+/// What was seen between two readings, both sides over the same seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// Its number within the release, from 1.
+    pub number: u32,
+    /// The step it belongs to.
+    pub step: u16,
+    /// How long it was, on a monotonic clock.
+    pub span_ms: u64,
+    /// Seen within the warm-up: shown, not judged.
+    pub warm_up: bool,
+    /// The version under test (mirrored answers on a mirror step).
+    pub canary: Classes,
+    /// The version it is compared with; empty where there is no live baseline.
+    pub baseline: Classes,
+}
+
+impl Window {
+    /// All of the canary's requests together.
+    pub fn canary_total(&self) -> Counts {
+        total(&self.canary)
+    }
+
+    /// All of the baseline's requests together.
+    pub fn baseline_total(&self) -> Counts {
+        total(&self.baseline)
+    }
+}
+
+/// The sum over the endpoint classes.
+pub fn total(classes: &Classes) -> Counts {
+    let mut sum = Counts::default();
+    for counts in classes.values() {
+        sum.merge(counts);
+    }
+    sum
+}
+
+/// Adds counts by class.
+pub fn merge(into: &mut Classes, more: &Classes) {
+    for (class, counts) in more {
+        into.entry(class.clone()).or_default().merge(counts);
+    }
+}

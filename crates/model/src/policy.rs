@@ -1,0 +1,142 @@
+//! How a canary is judged: bands, profiles, metrics (requirements R4 and its annex).
+
+use crate::ids::MetricName;
+use crate::weight::WeightBp;
+use serde::{Deserialize, Serialize};
+
+/// The rules of judgement for one release. Ratios and shares are basis points (10,000 = 1×),
+/// rates parts per million.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysisPolicy {
+    /// Which preset of bands the metrics come from.
+    pub profile: Profile,
+    /// What is looked at.
+    pub metrics: Vec<MetricPolicy>,
+    /// Chance, in parts per million, that a healthy release is called bad in all its looks together.
+    pub false_alarm_ppm: u32,
+    /// Chance, in parts per million, that an exclusion is wrong.
+    pub false_pass_ppm: u32,
+    /// What a step must have excluded before it may proceed: up to this weight, this many times
+    /// the baseline's rate. Ordered by weight; the last entry holds above.
+    pub exclude: Vec<Exclusion>,
+    /// Most failed requests beyond the baseline's rate that the canary may cause; none: no cap.
+    pub harm_budget_requests: Option<u64>,
+    /// Evidence of the first time after instances start is shown but not judged.
+    pub warm_up_ms: u64,
+}
+
+/// Presets of bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Tolerance 10 % (errors) and 20 % (p95), red as in the annex's bands.
+    Standard,
+    /// Tolerance 0 and 20 %; any shown regression rolls back, so does an error rate above 1 %.
+    Strict,
+}
+
+/// Up to `weight`, an increase to `ratio_bp` of the baseline must be excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// The rule holds up to this weight.
+    pub up_to: WeightBp,
+    /// Times the baseline, in basis points (100,000 is ten times).
+    pub ratio_bp: u32,
+}
+
+/// One metric and its bands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricPolicy {
+    /// Its name.
+    pub name: MetricName,
+    /// What it measures.
+    pub measure: Measure,
+    /// Up to this ratio to the baseline is tolerated (11,000 is 10 % worse).
+    pub tolerance_bp: u32,
+    /// Beyond this ratio it is red (20,000 is twice).
+    pub red_bp: u32,
+    /// Absolute slack added to the tolerated rate, in parts per million of requests.
+    pub slack_ppm: u32,
+    /// Absolute band: above it the release holds. Parts per million for rates, microseconds for latency.
+    pub hold_above: Option<u64>,
+    /// Absolute band: above it the release goes back. Same unit.
+    pub rollback_above: Option<u64>,
+    /// Whether PROCEED needs it; otherwise it is shown only (dry run).
+    pub required: bool,
+    /// Share of the false-alarm budget, relative to the other metrics.
+    pub weight: u32,
+    /// First step at which it counts.
+    pub from_step: u16,
+    /// Only this endpoint class; none: all requests.
+    pub endpoint: Option<String>,
+}
+
+/// What a built-in metric measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "of", deny_unknown_fields)]
+pub enum Measure {
+    /// Share of failed requests: 5xx, timeouts, connection errors.
+    ErrorRate,
+    /// The latency distribution: p50, p95 and p99 together decide, this one is shown first.
+    Latency {
+        /// The quantile shown and held to the absolute bands, in basis points (9,500 is p95).
+        quantile_bp: u16,
+    },
+}
+
+impl AnalysisPolicy {
+    /// A profile with the bands of the annex, as R4.3 has them.
+    pub fn of(profile: Profile) -> Self {
+        let (error_tolerance, error_rollback) = match profile {
+            Profile::Standard => (11_000, None),
+            Profile::Strict => (10_000, Some(10_000)),
+        };
+        let error_rate = MetricPolicy {
+            name: MetricName::new("error_rate").expect("a valid name"),
+            measure: Measure::ErrorRate,
+            tolerance_bp: error_tolerance,
+            red_bp: 20_000,
+            slack_ppm: 1_000,
+            hold_above: Some(10_000),
+            rollback_above: error_rollback,
+            required: true,
+            weight: 3,
+            from_step: 0,
+            endpoint: None,
+        };
+        let latency = MetricPolicy {
+            name: MetricName::new("latency_p95").expect("a valid name"),
+            measure: Measure::Latency { quantile_bp: 9_500 },
+            tolerance_bp: 12_000,
+            red_bp: 15_000,
+            slack_ppm: 0,
+            hold_above: Some(2_000_000),
+            rollback_above: None,
+            required: true,
+            weight: 3,
+            from_step: 0,
+            endpoint: None,
+        };
+        let exclude = [(100, 100_000), (500, 50_000), (10_000, 20_000)];
+        Self {
+            profile,
+            metrics: vec![error_rate, latency],
+            false_alarm_ppm: 10_000,
+            false_pass_ppm: 50_000,
+            exclude: exclude
+                .map(|(bp, ratio_bp)| Exclusion { up_to: WeightBp::new(bp).expect("at most everything"), ratio_bp })
+                .to_vec(),
+            harm_budget_requests: None,
+            warm_up_ms: 0,
+        }
+    }
+
+    /// What must be excluded at this weight, as a ratio in basis points.
+    pub fn exclusion_at(&self, weight: WeightBp) -> Option<u32> {
+        let rule = self.exclude.iter().find(|rule| weight <= rule.up_to).or(self.exclude.last());
+        rule.map(|rule| rule.ratio_bp)
+    }
+}
