@@ -23,6 +23,7 @@ pub struct Test {
     ratios: [f64; ALTERNATIVES],
     ln_weights: [f64; ALTERNATIVES],
     trailing_s: f64,
+    phi: f64,
 }
 
 /// The running evidence as plain numbers.
@@ -71,6 +72,7 @@ impl Test {
             ratios: [theta; ALTERNATIVES],
             ln_weights: [f64::NEG_INFINITY; ALTERNATIVES],
             trailing_s: 600.0,
+            phi: 1.0,
         };
         for (index, (ratio, weight)) in alternatives.iter().enumerate() {
             Error::unless(*ratio > 0.0 && *ratio < theta, "ratio", *ratio, "above 0 and below theta")?;
@@ -86,6 +88,14 @@ impl Test {
     pub fn rare(mut self) -> Self {
         self.trailing_s = 0.0;
         self
+    }
+
+    /// The same test with every window's information divided by `phi` (1 or more), for requests that fail in clusters
+    /// ([`crate::dispersion`]).
+    pub fn dispersed(mut self, phi: f64) -> Result<Self, Error> {
+        Error::unless((1.0..=1e6).contains(&phi), "phi", phi, "from 1 to 1e6")?;
+        self.phi = phi;
+        Ok(self)
     }
 
     /// The excluded hypothesis's boundary.
@@ -104,7 +114,7 @@ impl Test {
         if window.is_comparable() {
             for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
                 if *wealth > f64::NEG_INFINITY {
-                    *wealth += bernoulli(window, self.null, ratio, base_rate);
+                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
                 }
             }
         }

@@ -81,7 +81,7 @@ pub fn bernoulli(window: &Window, null: Boundary, ratio: f64, base_rate: f64) ->
 
 /// The `q` that minimises `n_c kl(p_c, theta q) + n_b kl(p_b, q)`: the smaller root of
 /// `(n_c+n_b) theta q^2 - (n_c (p_c+theta) + n_b (1+theta p_b)) q + n_c p_c + n_b p_b = 0`.
-fn nearest_null(n_c: f64, n_b: f64, p_c: f64, p_b: f64, theta: f64) -> f64 {
+pub(crate) fn nearest_null(n_c: f64, n_b: f64, p_c: f64, p_b: f64, theta: f64) -> f64 {
     // Divided by the total so that 1e12 requests do not square away the digits.
     let share = n_c / (n_c + n_b);
     let rest = n_b / (n_c + n_b);

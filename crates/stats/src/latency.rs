@@ -80,6 +80,13 @@ impl Test {
         Ok(self)
     }
 
+    /// The same test with its information divided by `phi` (1 or more), for requests that are slow in clusters.
+    pub fn dispersed(mut self, phi: f64) -> Result<Self, Error> {
+        self.worse = self.worse.dispersed(phi)?;
+        self.bad = self.bad.map(|bad| bad.dispersed(phi)).transpose()?;
+        Ok(self)
+    }
+
     /// The quantiles tested, in the order of the evidences.
     pub fn quantiles(&self) -> &[f64] {
         &self.quantiles

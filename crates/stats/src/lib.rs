@@ -7,13 +7,21 @@
 //! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`profile`] (the
 //! ratio with a confidence sequence), [`latency`].
 
+pub mod bounds;
+pub mod burn;
+pub mod combine;
+pub mod dispersion;
 pub mod exclude;
 pub mod histogram;
 pub mod increment;
+pub mod interval;
 pub mod latency;
 pub mod math;
+pub mod preflight;
 pub mod profile;
 pub mod reject;
+pub mod softrank;
+pub mod split;
 
 mod error;
 mod window;

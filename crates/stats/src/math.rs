@@ -35,7 +35,7 @@ pub fn ln_add(a: f64, b: f64) -> f64 {
 /// `ln(sum e^v)` over all values; `-inf` for an empty slice. The order of the slice is the order of summation.
 pub fn ln_sum(values: &[f64]) -> f64 {
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if high == f64::NEG_INFINITY || high == f64::INFINITY {
+    if high.is_infinite() {
         return high;
     }
     high + ln(values.iter().map(|value| exp(value - high)).sum::<f64>())
@@ -99,9 +99,30 @@ pub fn ln_gamma(x: f64) -> f64 {
     libm::lgamma(x)
 }
 
-/// `ln B(a, b)`.
+/// `ln B(a, b)` for `a, b > 0`, without the cancellation of three large `ln Gamma`.
 pub fn ln_beta(a: f64, b: f64) -> f64 {
-    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
+    let (small, large) = if a <= b { (a, b) } else { (b, a) };
+    if large < 10.0 {
+        return ln_gamma(small) + ln_gamma(large) - ln_gamma(small + large);
+    }
+    let sum = small + large;
+    if small < 10.0 {
+        // ln Gamma(large) - ln Gamma(sum) by Stirling, the large terms cancelled by hand.
+        let difference = -(large - 0.5) * ln_1p(small / large) - small * ln(sum) + small;
+        return ln_gamma(small) + difference + stirling_rest(large) - stirling_rest(sum);
+    }
+    0.5 * ln(2.0 * core::f64::consts::PI) - 0.5 * ln(large) + (small - 0.5) * ln(small / sum)
+        - large * ln_1p(small / large)
+        + stirling_rest(small)
+        + stirling_rest(large)
+        - stirling_rest(sum)
+}
+
+/// `ln Gamma(x)` minus Stirling's `(x - 1/2) ln x - x + ln(2 pi)/2`, for `x >= 10` (error below 1e-15).
+fn stirling_rest(x: f64) -> f64 {
+    let inverse = 1.0 / (x * x);
+    let tail = 1.0 / 1680.0 - inverse * (1.0 / 1188.0 - inverse * (691.0 / 360_360.0 - inverse / 156.0));
+    (1.0 / 12.0 - inverse * (1.0 / 360.0 - inverse * (1.0 / 1260.0 - inverse * tail))) / x
 }
 
 /// Regularised incomplete beta function `I_x(a, b)` by Lentz's continued fraction (Numerical Recipes 6.4's mathematics,

@@ -13,21 +13,32 @@ use crate::math::{exp, ln, ln_1p, ln_sum};
 pub const POINTS: usize = 61;
 const OCTAVE_STEPS: f64 = 6.0;
 
-/// `2^((j-30)/6)`, correctly rounded: the grid is data, so that folding a window needs one logarithm per point.
-#[rustfmt::skip]
-const RATIO: [f64; POINTS] = [
-    0.031_25, 0.035_076_939_009_667_91, 0.039_372_532_809_214_79, 0.044_194_173_824_159_22, 0.049_606_282_874_006_24, 0.055_681_169_883_771_205,
-    0.062_5, 0.070_153_878_019_335_81, 0.078_745_065_618_429_57, 0.088_388_347_648_318_45, 0.099_212_565_748_012_47, 0.111_362_339_767_542_41,
-    0.125, 0.140_307_756_038_671_63, 0.157_490_131_236_859_15, 0.176_776_695_296_636_9, 0.198_425_131_496_024_95, 0.222_724_679_535_084_82,
-    0.25, 0.280_615_512_077_343_25, 0.314_980_262_473_718_3, 0.353_553_390_593_273_8, 0.396_850_262_992_049_9, 0.445_449_359_070_169_64,
-    0.5, 0.561_231_024_154_686_5, 0.629_960_524_947_436_6, 0.707_106_781_186_547_6, 0.793_700_525_984_099_8, 0.890_898_718_140_339_3,
-    1.0, 1.122_462_048_309_373, 1.259_921_049_894_873_2, 1.414_213_562_373_095_1, 1.587_401_051_968_199_6, 1.781_797_436_280_678_5,
-    2.0, 2.244_924_096_618_746, 2.519_842_099_789_746_4, 2.828_427_124_746_190_3, 3.174_802_103_936_399, 3.563_594_872_561_357,
-    4.0, 4.489_848_193_237_492, 5.039_684_199_579_493, 5.656_854_249_492_381, 6.349_604_207_872_798, 7.127_189_745_122_714,
-    8.0, 8.979_696_386_474_984, 10.079_368_399_158_986, 11.313_708_498_984_761, 12.699_208_415_745_597, 14.254_379_490_245_428,
-    16.0, 17.959_392_772_949_97, 20.158_736_798_317_97, 22.627_416_997_969_522, 25.398_416_831_491_193, 28.508_758_980_490_857,
-    32.0,
+/// `2^(j/6)` for one octave, correctly rounded; the other octaves are exact multiples.
+const OCTAVE: [f64; 6] = [
+    1.0,
+    1.122_462_048_309_373,
+    1.259_921_049_894_873_2,
+    core::f64::consts::SQRT_2,
+    1.587_401_051_968_199_6,
+    1.781_797_436_280_678_5,
 ];
+
+/// The grid is data, so that folding a window needs one logarithm per point.
+const RATIO: [f64; POINTS] = grid();
+
+const fn grid() -> [f64; POINTS] {
+    let mut ratios = [0.0; POINTS];
+    let mut octave = 1.0 / 32.0;
+    let mut index = 0;
+    while index < POINTS {
+        ratios[index] = OCTAVE[index % 6] * octave;
+        index += 1;
+        if index % 6 == 0 {
+            octave *= 2.0;
+        }
+    }
+    ratios
+}
 
 /// Log likelihood of the ratio relative to ratio 1, at each grid point. Plain numbers for storage.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +78,13 @@ fn ln_ratio(index: f64) -> f64 {
 impl Profile {
     /// Folds one window (or one stratum of it) in.
     pub fn fold(&mut self, window: &Window) {
+        self.fold_dispersed(window, 1.0);
+    }
+
+    /// Folds one window in with its information divided by the dispersion `phi` ([`crate::dispersion`]); below 1 counts
+    /// as 1.
+    pub fn fold_dispersed(&mut self, window: &Window, phi: f64) {
+        let phi = phi.max(1.0);
         let (n_c, x_c) = window.canary.floats();
         let (n_b, x_b) = window.baseline.floats();
         if !window.is_comparable() || x_c + x_b == 0.0 {
@@ -76,7 +94,8 @@ impl Profile {
         self.bad[1] = self.bad[1].saturating_add(x_b as u64);
         let share = n_c / (n_c + n_b);
         for (index, value) in self.ln_likelihood.iter_mut().enumerate() {
-            *value += x_c * ln_ratio(index as f64) - (x_c + x_b) * ln_1p((RATIO[index] - 1.0) * share);
+            let point = x_c * ln_ratio(index as f64) - (x_c + x_b) * ln_1p((RATIO[index] - 1.0) * share);
+            *value += point / phi;
         }
     }
 
@@ -91,8 +110,8 @@ impl Profile {
         let best = self.best();
         let inside = |position: f64| self.at(position) >= floor;
         // A concave profile that lies under the floor at its grid maximum has no inside: the peak is between two points.
-        let low = self.edge(best, -1.0, &inside).map_or(0.0, exp);
-        let high = self.edge(best, 1.0, &inside).map_or(f64::INFINITY, exp);
+        let low = edge(best, -1.0, &inside).map_or(0.0, exp);
+        let high = edge(best, 1.0, &inside).map_or(f64::INFINITY, exp);
         Interval { low, high, estimate: exp(ln_ratio(self.peak(best))) }
     }
 
@@ -153,24 +172,24 @@ impl Profile {
         }
         bound.max(value(index) + inner * (value(index + 1) - value(index)))
     }
+}
 
-    /// `ln theta` where the profile leaves the inside, walking from `best` in `direction`; `None` if it never does.
-    fn edge(&self, best: usize, direction: f64, inside: &impl Fn(f64) -> bool) -> Option<f64> {
-        let last = (POINTS - 1) as f64;
-        let mut position = best as f64;
-        let mut step = direction;
-        while inside(position + step) {
-            position += step;
-            if position <= 0.0 || position >= last {
-                return None;
-            }
+/// `ln theta` where the profile leaves the inside, walking from `best` in `direction`; `None` if it never does.
+fn edge(best: usize, direction: f64, inside: &impl Fn(f64) -> bool) -> Option<f64> {
+    let last = (POINTS - 1) as f64;
+    let mut position = best as f64;
+    let mut step = direction;
+    while inside(position + step) {
+        position += step;
+        if position <= 0.0 || position >= last {
+            return None;
         }
-        for _ in 0..40 {
-            step *= 0.5;
-            if inside(position + step) {
-                position += step;
-            }
-        }
-        Some(ln_ratio(position + step))
     }
+    for _ in 0..40 {
+        step *= 0.5;
+        if inside(position + step) {
+            position += step;
+        }
+    }
+    Some(ln_ratio(position + step))
 }

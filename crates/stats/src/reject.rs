@@ -30,6 +30,7 @@ pub struct Test {
     first: f64,
     horizon_s: f64,
     trailing_s: f64,
+    phi: f64,
 }
 
 /// The running evidence. Plain numbers, so that a caller can store and restore it bit by bit ([`State::to_bits`]).
@@ -59,6 +60,7 @@ impl Test {
             first: 0.5,
             horizon_s,
             trailing_s: 600.0,
+            phi: 1.0,
         };
         test.weighted(WEIGHTS)
     }
@@ -87,6 +89,14 @@ impl Test {
     pub fn rare(mut self) -> Self {
         self.trailing_s = 0.0;
         self
+    }
+
+    /// The same test with every window's information divided by `phi` (1 or more), for requests that fail in clusters
+    /// ([`crate::dispersion`]).
+    pub fn dispersed(mut self, phi: f64) -> Result<Self, Error> {
+        Error::unless((1.0..=1e6).contains(&phi), "phi", phi, "from 1 to 1e6")?;
+        self.phi = phi;
+        Ok(self)
     }
 
     /// The null hypothesis's boundary.
@@ -127,7 +137,7 @@ impl Test {
             let base_rate = guess(*baseline);
             if self.moves(window, base_rate) {
                 for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
-                    *wealth += bernoulli(window, self.null, ratio, base_rate);
+                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
                 }
             }
             self.remember(baseline, window, elapsed_s);

@@ -1,0 +1,155 @@
+//! Before the start: what can this canary see, how long does it take, what does it cost?
+//!
+//! Per bad request the log evidence gains `D` on average with variance `V` (binomial split at the true ratio against the
+//! tolerated one), so the evidence after `n` of them is about normal; detection by then with probability `power` solves
+//! `n D - z sqrt(n V) = ln(1/alpha) + kappa`. `kappa` is what the mixture over alternatives and start times costs,
+//! fitted by simulation.
+
+use crate::math::{bisect, exp, ln, normal_quantile};
+use crate::{Error, dispersion};
+
+/// Cost in nats of the alternatives' mixture with all wealth bet at the start.
+pub const KAPPA_PLAIN: f64 = 1.0;
+/// Cost in nats of the mixture over start times as well.
+pub const KAPPA_LATE: f64 = 1.7;
+
+/// What the test is run with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// False-alarm probability, in (0, 1).
+    pub alpha: f64,
+    /// Wanted probability of detection, in [0.5, 1).
+    pub power: f64,
+    /// Cost of the mixture in nats ([`KAPPA_PLAIN`] or [`KAPPA_LATE`]), less what a calibrated threshold saves.
+    pub kappa: f64,
+    /// Tolerated ratio canary / baseline.
+    pub tolerated: f64,
+    /// Weight of this metric among those averaged, in (0, 1]; 1 when alone.
+    pub weight: f64,
+    /// Dispersion of the counts, at least 1.
+    pub phi: f64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { alpha: 0.01, power: 0.9, kappa: KAPPA_LATE, tolerated: 1.0, weight: 1.0, phi: 1.0 }
+    }
+}
+
+/// Traffic and how often it is bad.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Traffic {
+    /// Requests per second, both sides together.
+    pub rps: f64,
+    /// Baseline's probability of a bad request.
+    pub base: f64,
+}
+
+/// One step of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// How long it lasts.
+    pub seconds: f64,
+    /// Canary's share of requests, in (0, 1).
+    pub share: f64,
+}
+
+impl Plan {
+    /// Refuses a plan that no computation makes sense for.
+    pub fn check(&self) -> Result<(), Error> {
+        Error::unless(self.alpha > 0.0 && self.alpha < 1.0, "alpha", self.alpha, "between 0 and 1")?;
+        Error::unless((0.5..1.0).contains(&self.power), "power", self.power, "from 0.5 to below 1")?;
+        Error::unless(self.tolerated > 0.0, "tolerated", self.tolerated, "a ratio above 0")?;
+        Error::unless(self.weight > 0.0 && self.weight <= 1.0, "weight", self.weight, "above 0, at most 1")?;
+        Error::unless(self.phi >= 1.0 && self.phi.is_finite(), "phi", self.phi, "1 or more")
+    }
+
+    /// Evidence to be reached, in nats.
+    fn target(&self) -> f64 {
+        ln(1.0 / self.alpha) + self.kappa + ln(1.0 / self.weight)
+    }
+
+    fn z(&self) -> f64 {
+        normal_quantile(self.power)
+    }
+
+    /// Bad requests (both sides together) needed to detect `ratio` with the wanted power at this share; infinite when
+    /// `ratio` is the tolerated one. Works in both directions: with `tolerated` above `ratio` it is the number needed
+    /// to exclude.
+    pub fn errors(&self, share: f64, ratio: f64) -> f64 {
+        let [gain, variance] = per_error(share, ratio, self.tolerated);
+        if gain <= 0.0 {
+            return f64::INFINITY;
+        }
+        let spread = self.z() * variance.sqrt();
+        let root = (spread + (spread * spread + 4.0 * gain * self.target()).sqrt()) / (2.0 * gain);
+        root * root * self.phi
+    }
+
+    /// Seconds until `ratio` is detected with the wanted power at constant share: the minimal duration of a step.
+    pub fn seconds(&self, traffic: &Traffic, share: f64, ratio: f64) -> f64 {
+        self.errors(share, ratio) / (traffic.rps * error_rate(traffic, share, ratio))
+    }
+
+    /// The smallest ratio that this schedule detects with the wanted power; `None` when not even 1000x is.
+    pub fn detectable(&self, traffic: &Traffic, steps: &[Step]) -> Option<f64> {
+        let short = |ln_ratio: f64| !self.detects(traffic, steps, exp(ln_ratio));
+        let (low, high) = (ln(self.tolerated), ln(self.tolerated) + ln(1000.0));
+        if short(high) {
+            return None;
+        }
+        Some(exp(bisect(low, high, short)))
+    }
+
+    /// Whether a schedule detects `ratio` with the wanted power.
+    pub fn detects(&self, traffic: &Traffic, steps: &[Step], ratio: f64) -> bool {
+        let (mut gain, mut variance) = (0.0, 0.0);
+        for step in steps {
+            let errors = step.seconds * traffic.rps * error_rate(traffic, step.share, ratio) / self.phi;
+            let [per_gain, per_variance] = per_error(step.share, ratio, self.tolerated);
+            gain += errors * per_gain;
+            variance += errors * per_variance;
+        }
+        gain - self.z() * variance.sqrt() >= self.target()
+    }
+
+    /// The smallest share, up to one half, that detects `ratio` within `seconds`; `None` when one half does not.
+    pub fn share(&self, traffic: &Traffic, seconds: f64, ratio: f64) -> Option<f64> {
+        let short = |share: f64| !self.detects(traffic, &[Step { seconds, share }], ratio);
+        if short(0.5) {
+            return None;
+        }
+        Some(bisect(0.0, 0.5, short))
+    }
+
+    /// The ratio below which noise between instances of spread `tau` hides a regression, whatever the traffic:
+    /// `tolerated exp((z_alpha + z_power) tau sqrt(1/m_c + 1/m_b))`.
+    pub fn instance_floor(&self, tau: f64, canary_pods: u64, baseline_pods: u64) -> f64 {
+        let z = self.z() - normal_quantile(self.alpha);
+        self.tolerated * exp(z * tau.max(0.0) * dispersion::pods_deviation(canary_pods, baseline_pods))
+    }
+}
+
+/// Bad requests beyond the baseline's rate that users meet at `ratio` in `seconds`: `s R T p (ratio - 1)`.
+pub fn harm(traffic: &Traffic, share: f64, seconds: f64, ratio: f64) -> f64 {
+    share * traffic.rps * seconds * traffic.base * (ratio - 1.0)
+}
+
+/// Requests the canary must serve to exclude a slack `delta` when nothing fails on either side: the rule of three,
+/// `ln(1/beta) / delta`.
+pub fn quiet_requests(beta: f64, delta: f64) -> f64 {
+    ln(1.0 / beta) / delta
+}
+
+/// Bad requests per request at the true ratio: `p (s ratio + 1 - s)`; the canary's rate stops at 1.
+fn error_rate(traffic: &Traffic, share: f64, ratio: f64) -> f64 {
+    share * (ratio * traffic.base).min(1.0) + (1.0 - share) * traffic.base
+}
+
+/// Gain and variance of the log evidence per bad request.
+fn per_error(share: f64, ratio: f64, tolerated: f64) -> [f64; 2] {
+    let part = |ratio: f64| share * ratio / (share * ratio + 1.0 - share);
+    let jump = ln(ratio / tolerated);
+    let true_part = part(ratio);
+    [crate::math::kl(true_part, part(tolerated)), true_part * (1.0 - true_part) * jump * jump]
+}
