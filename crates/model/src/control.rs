@@ -102,6 +102,9 @@ pub struct Snapshot {
     pub mirrored: BTreeMap<VersionName, Counts>,
     /// Requests and streams still open, by version.
     pub open: BTreeMap<VersionName, u64>,
+    /// Requests and streams still open, by instance address: what draining waits for.
+    #[serde(default)]
+    pub open_at: BTreeMap<String, u64>,
     /// When the last request was routed to each version.
     pub last_routed: BTreeMap<VersionName, Timestamp>,
     /// When the first request was routed to each version.

@@ -94,6 +94,13 @@ pub enum Event {
         /// The step.
         step: u16,
     },
+    /// There still was too little evidence; the harm budget allows to go on with more traffic.
+    EvidenceWaived {
+        /// The step.
+        step: u16,
+        /// The harm that may come of it, in words and numbers.
+        sentence: String,
+    },
     /// A source of evidence does not answer.
     SourceFailed {
         /// Which source.
@@ -284,6 +291,7 @@ impl Event {
             Self::CheckEnded { .. } => "check_ended",
             Self::Judged { .. } => "judged",
             Self::StepExtended { .. } => "step_extended",
+            Self::EvidenceWaived { .. } => "evidence_waived",
             Self::SourceFailed { .. } => "source_failed",
             Self::SourceRecovered { .. } => "source_recovered",
             Self::HoldBegan { .. } => "hold_began",

@@ -109,8 +109,12 @@ pub struct TrafficStatus {
     pub mirrored_since_window: BTreeMap<VersionName, Classes>,
     /// How long that is, on a monotonic clock.
     pub since_window_ms: u64,
-    /// Requests still open, by version.
-    pub open: BTreeMap<VersionName, u64>,
+    /// Requests still open, by instance address.
+    pub open_at: BTreeMap<String, u64>,
+    /// How long the confirmed table has been in force, on a monotonic clock.
+    pub table_for_ms: u64,
+    /// Requests and failed requests of each version since the release began.
+    pub totals: BTreeMap<VersionName, (u64, u64)>,
     /// When each version got its first request since the split to it began.
     pub first_routed: BTreeMap<VersionName, Timestamp>,
     /// When each version got its last request.
