@@ -1,6 +1,7 @@
 //! The verbs of `cargo xtask`.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use crate::shell::{self, Error};
 use crate::{bench, repo, test, tidy};
@@ -11,8 +12,6 @@ struct Forward {
     about: &'static str,
     /// Arguments of `cargo` before `--`.
     cargo: &'static [&'static str],
-    /// Words put in front of the user's own, after `--`.
-    before: &'static [&'static str],
 }
 
 const FORWARDS: &[Forward] = &[
@@ -20,25 +19,23 @@ const FORWARDS: &[Forward] = &[
         verb: "sim",
         about: "[--seeds N] [--seed S]   the whole engine in a fake world under virtual time; prints a repro when it fails",
         cargo: &["run", "-q", "-p", "taxiway-sim", "--bin", "taxiway-sim"],
-        before: &[],
     },
     Forward {
         verb: "chaos",
         about: "[--kills N]              kill -9 at random moments of real releases, and look whether anything was lost",
         cargo: &["run", "-q", "-p", "taxiway", "--example", "chaos"],
-        before: &[],
     },
 ];
 
 /// Runs the verb that `words` begins with.
-pub(crate) fn run(words: &[String]) -> Result<(), Error> {
+pub(crate) fn run(words: &[String]) -> Result<ExitCode, Error> {
     let root = repo::root();
     let Some((verb, rest)) = words.split_first() else {
         print!("{}", usage());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
     match verb.as_str() {
-        "test" => no_more(rest).and_then(|()| test::run(&root)),
+        "test" => return no_more(rest).map(|()| test::run(&root)),
         "tidy" => no_more(rest).and_then(|()| tidy::run(&root)),
         "bench" => bench::run(&root, rest),
         "help" | "--help" | "-h" => {
@@ -50,6 +47,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Error> {
             None => Err(Error::new(format!("no verb `{other}`\n\n{}", usage()))),
         },
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn no_more(rest: &[String]) -> Result<(), Error> {
@@ -60,7 +58,7 @@ fn no_more(rest: &[String]) -> Result<(), Error> {
 }
 
 fn forward_to(root: &Path, forward: &Forward, rest: &[String]) -> Result<(), Error> {
-    shell::run(shell::cargo(root).args(forward.cargo).arg("--").args(forward.before).args(rest))
+    shell::run(shell::cargo(root).args(forward.cargo).arg("--").args(rest))
 }
 
 fn usage() -> String {

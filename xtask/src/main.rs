@@ -15,7 +15,7 @@ mod tidy;
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match commands::run(&words) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error}");
             ExitCode::FAILURE

@@ -49,7 +49,7 @@ impl Provided {
 
 /// Finds every program of `needs`, installing what is missing: with apt as root, else unpacked under `target/`.
 pub(crate) fn provide(root: &Path, needs: &[Need]) -> Result<Provided, Error> {
-    let unpacked = root.join("target/xtask/debian");
+    let unpacked = shell::target(root).join("xtask/debian");
     let folders = ["usr/bin", "usr/sbin", "bin", "sbin"].map(|folder| unpacked.join(folder)).to_vec();
     let mut provided = Provided { folders, missing: Vec::new() };
     let absent = |provided: &Provided| -> Vec<&Need> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -63,6 +64,39 @@ pub(crate) fn capture(command: &mut Command) -> Result<String, Error> {
     }
     String::from_utf8(output.stdout)
         .map_err(|_| Error::new(format!("`{}` printed something that is not UTF-8", line(command))))
+}
+
+/// Runs to the end with its stdout shown as it comes, and returned.
+pub(crate) fn tee(command: &mut Command) -> Result<String, Error> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(command, &error))?;
+    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut printed = String::new();
+    each_line(stdout, |text| {
+        print!("{text}");
+        printed.push_str(text);
+    })
+    .map_err(|error| Error::new(format!("cannot read what `{}` prints: {error}", line(command))))?;
+    match child.wait() {
+        Ok(status) if status.success() => Ok(printed),
+        Ok(status) => Err(Error::new(format!("`{}` failed ({status})", line(command)))),
+        Err(error) => Err(Error::new(format!("cannot wait for `{}`: {error}", line(command)))),
+    }
+}
+
+/// Hands every line to `use_line`, with its line break; bytes that are not UTF-8 are replaced.
+pub(crate) fn each_line(output: impl Read, mut use_line: impl FnMut(&str)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        use_line(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    Ok(())
+}
+
+/// The folder cargo builds into.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
 pub(crate) fn cannot_start(command: &Command, error: &std::io::Error) -> Error {

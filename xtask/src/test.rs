@@ -4,6 +4,7 @@ mod tally;
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::needs::{self, Provided, provide};
@@ -42,7 +43,9 @@ impl Phases {
 }
 
 /// Runs every phase, also after one has failed, and ends with the line `N passed, N failed`.
-pub(crate) fn run(root: &Path) -> Result<(), Error> {
+///
+/// Nothing is printed after that line, whoever reads it may rely on it.
+pub(crate) fn run(root: &Path) -> ExitCode {
     let mut phases = Phases::default();
     let mut provided = Provided::default();
     phases.run("needs", || {
@@ -60,7 +63,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
     phases.run("tidy", || tidy::run(root));
     phases.run("build", || shell::run(&mut cargo(&["test", "--workspace", "--no-run"])));
 
-    let skips = root.join("target/xtask/skips.txt");
+    let skips = shell::target(root).join("xtask/skips.txt");
     let mut tally = Tally::default();
     phases.run("tests", || {
         prepare(&skips)?;
@@ -80,7 +83,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
         println!("failed: {}", phases.failed.join(", "));
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
-    if phases.failed.is_empty() { Ok(()) } else { Err(Error::new(phases.failed.join(", "))) }
+    if phases.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn prepare(skips: &Path) -> Result<(), Error> {

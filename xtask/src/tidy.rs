@@ -4,6 +4,7 @@ mod arrows;
 mod budget;
 mod changelog;
 mod errors;
+mod manifests;
 mod modules;
 mod places;
 mod purity;
@@ -67,6 +68,7 @@ type Check = fn(&Tree) -> Vec<Finding>;
 
 const CHECKS: &[(&str, Check)] = &[
     ("floors", arrows::check),
+    ("manifests", manifests::check),
     ("sizes", sizes::check),
     ("purity", purity::check),
     ("unsafe", purity::check_unsafe),

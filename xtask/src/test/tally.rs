@@ -1,6 +1,6 @@
 //! Counting what libtest prints, while showing it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use crate::shell::{self, Error};
@@ -57,15 +57,10 @@ pub(super) fn stream(command: &mut Command) -> Result<Tally, Error> {
 
 fn read(output: impl Read) -> std::io::Result<Tally> {
     let mut tally = Tally::default();
-    let mut reader = BufReader::new(output);
-    let mut line = Vec::new();
-    // Bytes, not lines of text: what a failing test prints need not be UTF-8.
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        print!("{text}");
-        tally.count(text.trim_end());
-        line.clear();
-    }
+    shell::each_line(output, |line| {
+        print!("{line}");
+        tally.count(line.trim_end());
+    })?;
     Ok(tally)
 }
 
