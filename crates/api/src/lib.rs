@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What the resident process and its clients say to each other: requests, answers, updates.
+//!
+//! Plain data with serde, shared by server and CLI. No logic beyond filling a value from the
+//! model's words. Read [`status`] first: it is what every view is drawn from. Times are
+//! [`Timestamp`](taxiway_model::time::Timestamp)s of the resident process, spans milliseconds,
+//! shares basis points, latencies microseconds.
+
+pub mod explain;
+pub mod problem;
+pub mod record;
+pub mod request;
+pub mod status;
+pub mod summary;
+pub mod update;
+
+pub use explain::{Explained, Input, NextStep};
+pub use problem::{Class, Place, Problem};
+pub use record::{HistoryEntry, LogEntry, Replayed, Verified};
+pub use request::{CommandAnswer, CommandRequest, StartAnswer, StartRequest};
+pub use status::{Flight, HoldView, Queued, Return, Side, State, Status, StepState, StepView, Timings};
+pub use summary::{OutcomeWord, ReleaseSummary, Summary};
+pub use update::Update;

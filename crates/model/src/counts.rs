@@ -93,3 +93,56 @@ impl Counts {
         }
     }
 }
+
+/// A quantile (`q_bp` in basis points, 9,500 is p95) in microseconds: the upper edge of the bucket
+/// that holds the value of that rank, so at most 1.1 % above it. None of an empty histogram.
+pub fn quantile_us(histogram: &Histogram, q_bp: u16) -> Option<u64> {
+    let total = histogram.total();
+    if total == 0 {
+        return None;
+    }
+    let rank = (u128::from(total) * u128::from(q_bp.min(10_000))).div_ceil(10_000).max(1);
+    let mut seen = 0_u128;
+    for (index, count) in &histogram.buckets {
+        seen += u128::from(*count);
+        if seen >= rank {
+            return Some(upper_edge_us(*index));
+        }
+    }
+    None
+}
+
+/// The upper edge of a bucket, `2^((i+1)/64)`, rounded to microseconds; zero for what is below one.
+fn upper_edge_us(index: i16) -> u64 {
+    let exponent = (f64::from(index) + 1.0) / f64::from(1_u32 << SCALE);
+    // The pinned libm rounds alike on every platform; beyond u64 the cast saturates.
+    libm::round(libm::exp2(exponent)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(buckets: &[(i16, u64)]) -> Histogram {
+        Histogram { buckets: buckets.iter().copied().collect() }
+    }
+
+    #[test]
+    fn a_quantile_is_the_upper_edge_of_its_bucket() {
+        // Bucket 63 ends at 2 µs, 127 at 4 µs, 639 at 1024 µs.
+        let h = histogram(&[(63, 90), (127, 9), (639, 1)]);
+        assert_eq!(quantile_us(&h, 5_000), Some(2));
+        assert_eq!(quantile_us(&h, 9_000), Some(2));
+        assert_eq!(quantile_us(&h, 9_001), Some(4));
+        assert_eq!(quantile_us(&h, 9_900), Some(4));
+        assert_eq!(quantile_us(&h, 10_000), Some(1024));
+        assert_eq!(quantile_us(&h, 0), Some(2));
+    }
+
+    #[test]
+    fn nothing_has_no_quantile_and_extremes_do_not_overflow() {
+        assert_eq!(quantile_us(&Histogram::default(), 9_500), None);
+        assert_eq!(quantile_us(&histogram(&[(-1, 5)]), 9_500), Some(1));
+        assert_eq!(quantile_us(&histogram(&[(i16::MAX, u64::MAX)]), 9_500), Some(u64::MAX));
+    }
+}

@@ -29,7 +29,7 @@ impl fmt::Display for ForPeople {
         match seconds {
             0 => write!(f, "{}ms", self.0),
             1..60 => write!(f, "{seconds}s"),
-            60..3_600 if seconds % 60 == 0 => write!(f, "{}m", seconds / 60),
+            60..3_600 if seconds.is_multiple_of(60) => write!(f, "{}m", seconds / 60),
             60..3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
             3_600..86_400 if seconds % 3_600 < 60 => write!(f, "{}h", seconds / 3_600),
             3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
