@@ -1,1 +1,5 @@
-//! Placeholder.
+//! What Taxiway drives in the world: one file or folder per system behind the engine's ports.
+//!
+//! Adapters never meet each other; the binary joins them.
+
+pub mod traffic;

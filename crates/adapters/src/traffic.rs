@@ -1,0 +1,3 @@
+//! Routers that split the traffic.
+
+pub mod builtin;
