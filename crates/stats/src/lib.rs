@@ -4,8 +4,11 @@
 //! same bits on every machine and in every build profile. Counts may be anything from 0 to 10^12 and beyond; no function
 //! panics on them or answers NaN.
 //!
-//! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`profile`] (the
-//! ratio with a confidence sequence), [`latency`].
+//! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`threshold`] (when is
+//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`] and [`means`] (other metrics),
+//! [`combine`] (many metrics, one verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently),
+//! [`preflight`] and [`bounds`] (what can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests),
+//! [`interval`] and [`sequence`] (for display).
 
 pub mod bounds;
 pub mod burn;
@@ -17,11 +20,14 @@ pub mod increment;
 pub mod interval;
 pub mod latency;
 pub mod math;
+pub mod means;
 pub mod preflight;
 pub mod profile;
 pub mod reject;
+pub mod sequence;
 pub mod softrank;
 pub mod split;
+pub mod threshold;
 
 mod error;
 mod window;

@@ -1,4 +1,6 @@
-use taxiway_stats::{Window, exclude, reject};
+use crate::close;
+use taxiway_stats::increment::bernoulli;
+use taxiway_stats::{Arm, Boundary, Window, burn, dispersion, exclude, profile, reject, softrank, split};
 
 /// Windows (n_c, n_b, x_c, x_b) of the brief's reference vector; the fourth has no canary, the fifth no errors.
 const WINDOWS: [Window; 6] = [
@@ -16,11 +18,6 @@ fn reject_evidence(test: &reject::Test) -> f64 {
         test.fold(&mut state, window, 1.0);
     }
     test.ln_evidence(&state)
-}
-
-#[track_caller]
-fn close(ours: f64, theirs: f64) {
-    assert!((ours - theirs).abs() < 1e-9, "{ours:.12} is not {theirs:.12}");
 }
 
 #[test]
@@ -53,4 +50,128 @@ fn exclude_matches_the_reference_vector() {
         }
         close(test.ln_evidence(&state), ln_evidence);
     }
+}
+
+/// mpmath, 50 digits: q by root finding on the stationarity condition, then the formula of `increment`'s page.
+#[test]
+fn bernoulli_form_matches_mpmath() {
+    let cases = [
+        (Window::new(50, 950, 4, 9), 1.0, 0.0, 2.0, 0.02, 2.140_606_001_592_581_8),
+        (Window::new(50, 950, 4, 9), 1.25, 0.001, 2.5, 0.02, 1.952_965_167_123_022_6),
+        (Window::new(500, 500, 260, 240), 1.0, 0.0, 1.5, 0.5, -1.125_679_622_231_418),
+        (Window::new(10, 990, 3, 100), 2.0, 0.01, 0.5, 0.1, -2.395_276_509_303_022),
+    ];
+    for (window, theta, delta, ratio, base_rate, ln_e) in cases {
+        close(bernoulli(&window, Boundary { theta, delta }, ratio, base_rate), ln_e);
+    }
+}
+
+/// The product over three windows of the soft rank, averaged over the steepnesses (mpmath).
+#[test]
+fn soft_rank_matches_mpmath() {
+    let mut state = softrank::State::default();
+    for (canary, groups) in [(3, [1, 0, 2, 1]), (0, [0, 0, 1, 0]), (5, [1, 2, 1, 0])] {
+        state.fold(canary, &groups);
+    }
+    close(state.ln_evidence(), 1.755_726_575_213_853);
+}
+
+/// `mean_f f^30 / (1 + (f-1) 0.05)^1000` and `mean_g g^40 e^(-1000 0.0144 (g-1))` (mpmath).
+#[test]
+fn split_and_burn_match_mpmath() {
+    let mut state = split::State::default();
+    state.fold(10, 400, 0.05, 1.0);
+    state.fold(20, 570, 0.05, 1.0);
+    close(state.ln_evidence(), 2.785_453_405_256_577);
+    let test = burn::Test::new(0.0144).unwrap();
+    let mut state = test.start();
+    test.fold(&mut state, Arm { total: 1000, bad: 40 });
+    close(test.ln_evidence(&state), 12.243_446_562_386_71);
+}
+
+/// Roots of `l(theta) = ln mean_k e^l(theta_k) - ln 20` by Brent's method on the exact profile. The grid's interval may be
+/// wider by part of a step (12 %), never narrower.
+#[test]
+fn profile_interval_encloses_the_exact_one() {
+    let mut profile = profile::Profile::default();
+    for window in &WINDOWS {
+        profile.fold(window);
+    }
+    let interval = profile.interval(0.05);
+    let exact = [1.264_628_983_414_197_3, 12.986_978_119_990_507];
+    assert!(interval.low <= exact[0] && interval.low > exact[0] * 0.99, "{interval:?}");
+    assert!(interval.high >= exact[1] && interval.high < exact[1] * 1.01, "{interval:?}");
+    assert!((interval.estimate / 4.604_637_9 - 1.0).abs() < 0.005, "{interval:?}");
+}
+
+/// Three errors in the canary and none in a large baseline: nothing bounds the ratio from above.
+#[test]
+fn profile_without_baseline_errors_is_open_above() {
+    let mut profile = profile::Profile::default();
+    profile.fold(&Window::new(1_000, 19_000, 5, 0));
+    let interval = profile.interval(0.05);
+    assert!(interval.high.is_infinite() && interval.low > 1.0, "{interval:?}");
+}
+
+/// Excluding by the profile never claims more than the same likelihood at a harder ratio.
+#[test]
+fn profile_excludes_tenfold_before_twofold() {
+    let mut profile = profile::Profile::default();
+    for _ in 0..50 {
+        profile.fold(&Window::new(50, 950, 1, 19));
+    }
+    let against = |theta| profile.ln_evidence_against(theta, true);
+    assert!(against(10.0) > against(5.0) && against(5.0) > against(2.0));
+    assert!(against(5.0) > 20f64.ln() && against(1.0) < 0.0);
+    assert!(profile.ln_evidence_against(0.25, false) > 20f64.ln());
+    close(against(1e9), 0.0);
+}
+
+/// Brief, 1.5: canary errors needed against no baseline errors to reach E = 100, and two Kayenta issues.
+#[test]
+fn few_errors_against_none() {
+    let needed = |share: f64| {
+        let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().first(1.0).unwrap();
+        let total = 1_000_000u64;
+        let canary = (share * total as f64) as u64;
+        (1..20)
+            .find(|bad| {
+                let mut state = test.start();
+                test.fold(&mut state, &Window::new(canary, total - canary, *bad, 0), 1.0);
+                test.ln_evidence(&state) >= 100f64.ln()
+            })
+            .unwrap()
+    };
+    assert_eq!([0.05, 0.1, 0.2, 0.5].map(needed), [3, 4, 5, 9]);
+    let evidence = |bad: u64| {
+        let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().first(1.0).unwrap();
+        let mut state = test.start();
+        test.fold(&mut state, &Window::new(10_000, 10_000, bad, 0), 1.0);
+        test.ln_evidence(&state).exp()
+    };
+    assert!((evidence(4) - 6.5).abs() < 0.05, "issue 426: {}", evidence(4));
+    assert!((evidence(11) - 326.0).abs() < 0.5, "issue 799: {}", evidence(11));
+}
+
+#[test]
+fn dispersion_is_one_for_even_counts_and_grows_with_clusters() {
+    let arm = |bad| Arm { total: 1_000, bad };
+    let even = vec![vec![arm(3), arm(5), arm(4), arm(4)]; 30];
+    close(dispersion::pearson(&even), 1.0);
+    // Clusters of ten, on one instance at a time: X^2 = 30 on 3 degrees of freedom.
+    let burst: Vec<Vec<Arm>> = (0..32)
+        .map(|window| (0..4).map(|pod| arm(if pod == window % 4 { 10 } else { 0 })).collect())
+        .collect();
+    close(dispersion::pearson(&burst), 10.0);
+    // Over four windows they even out, so the largest of the sizes is the short one.
+    close(dispersion::dispersion(&burst, &[1, 4]), 10.0);
+    close(dispersion::dispersion(&burst, &[4]), 1.0);
+    assert!((dispersion::spread(&[arm(80), arm(120), arm(100), arm(100)]) - 0.0) < 0.2);
+    // Brief, 1.6c: one canary instance, tau 20 %, many baseline instances: 1.59; against four 1.68.
+    within_percent(dispersion::attributable(1.0, 0.2, 1, 19, 0.01), 1.61);
+}
+
+#[track_caller]
+fn within_percent(ours: f64, theirs: f64) {
+    assert!((ours / theirs - 1.0).abs() < 0.01, "{ours} is not about {theirs}");
 }
