@@ -7,7 +7,8 @@ fn second(first: i32, buckets: i32, count: u64) -> Vec<Bucket> {
 }
 
 fn run(canary_shift: i32, seconds: u32) -> (f64, Vec<f64>) {
-    let test = latency::Test::new(0.2, 3_600.0).unwrap().excluding(2.0).unwrap();
+    let test =
+        latency::Test::new(0.2, 3_600.0).and_then(|test| test.excluding(2.0)).expect("fixed parameters");
     let mut state = test.start();
     for _ in 0..seconds {
         test.fold(&mut state, &second(100 + canary_shift, 100, 1), &second(100, 100, 19), 1.0);
