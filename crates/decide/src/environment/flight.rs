@@ -1,0 +1,140 @@
+//! The release in flight.
+
+use crate::judge;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use taxiway_model::event::{Hold, ReturnCause};
+use taxiway_model::ids::{Digest, ReleaseId};
+use taxiway_model::plan::{Plan, Step};
+use taxiway_model::time::Timestamp;
+use taxiway_model::verdict::{Judgement, Verdict};
+
+/// A release on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flight {
+    /// Its id.
+    pub release: ReleaseId,
+    /// Its plan.
+    pub plan: Plan,
+    /// The plan's digest.
+    pub plan_digest: Digest,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// The step it is on; none before the first.
+    pub step: Option<u16>,
+    /// When it entered that step.
+    pub step_at: Timestamp,
+    /// When the exposure of this step was confirmed by the router.
+    pub exposed_at: Option<Timestamp>,
+    /// Time with fresh evidence on this step.
+    pub bake_ms: u64,
+    /// How often this step's time was extended.
+    pub extended: u32,
+    /// Whether a person has promoted this step.
+    pub passed: bool,
+    /// The harm budget allows to leave this step without the wanted exclusion.
+    pub waived: bool,
+    /// What it waits for a person for.
+    pub holds: BTreeSet<Hold>,
+    /// What each hold says.
+    pub hold_sentences: BTreeMap<Hold, String>,
+    /// Evidence time on this step at which the verdict became HOLD.
+    pub hold_since_bake_ms: Option<u64>,
+    /// A person said to go on in spite of this verdict; another verdict holds again.
+    pub accepted: Option<Taken>,
+    /// Checks begun so far.
+    pub checks: BTreeMap<String, CheckRecord>,
+    /// The judge's state: the evidence, folded.
+    pub evidence: judge::State,
+    /// The newest judgement.
+    pub judgement: Option<Judgement>,
+    /// The source that does not answer, since when and why.
+    pub source: Option<(String, Timestamp, String)>,
+    /// The way back.
+    pub returning: Option<Returning>,
+}
+
+/// What a person has taken upon themselves by resuming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The verdict that held.
+    pub verdict: Verdict,
+    /// The step it held on.
+    pub step: u16,
+}
+
+/// A check that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRecord {
+    /// The newest attempt.
+    pub attempt: u32,
+    /// Its outcome, once it has ended.
+    pub passed: Option<bool>,
+    /// What it said.
+    pub said: String,
+}
+
+/// A release on its way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returning {
+    /// What caused it.
+    pub cause: ReturnCause,
+    /// Why, one sentence.
+    pub sentence: String,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Seen at the router, with what it took.
+    pub verified: Option<Verified>,
+}
+
+/// The measured way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// From the first canary request to the decision.
+    pub detect_ms: Option<u64>,
+    /// From the decision to the last request routed to the canary.
+    pub shift_ms: u64,
+    /// Requests the canary had.
+    pub canary_requests: u64,
+    /// Of those, failed ones.
+    pub canary_failed: u64,
+}
+
+impl Flight {
+    /// A release that has just been started.
+    pub fn new(release: ReleaseId, plan: Plan, plan_digest: Digest, started_at: Timestamp) -> Self {
+        let evidence = judge::State::new(&plan.analysis);
+        Self {
+            release,
+            plan,
+            plan_digest,
+            started_at,
+            step: None,
+            step_at: started_at,
+            exposed_at: None,
+            bake_ms: 0,
+            extended: 0,
+            passed: false,
+            waived: false,
+            holds: BTreeSet::new(),
+            hold_sentences: BTreeMap::new(),
+            hold_since_bake_ms: None,
+            accepted: None,
+            checks: BTreeMap::new(),
+            evidence,
+            judgement: None,
+            source: None,
+            returning: None,
+        }
+    }
+
+    /// The step it is on.
+    pub fn current(&self) -> Option<&Step> {
+        self.step.and_then(|index| self.plan.step(index))
+    }
+
+    /// Whether the step it is on is the last one.
+    pub fn on_last_step(&self) -> bool {
+        self.step.is_some_and(|index| usize::from(index) + 1 == self.plan.steps.len())
+    }
+}

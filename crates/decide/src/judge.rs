@@ -1,0 +1,120 @@
+//! The judge: evidence in, verdict out.
+//!
+//! The state is a fold of windows, nothing else; a judgement is a function of that state, the
+//! policy and what the step must exclude. It knows no clock: whether the time is up is the step's
+//! business, not the judge's. Both are on record, so a judgement can be made again from the log
+//! and must come out the same byte for byte.
+//!
+//! Why a sequential test and not a threshold: a release is looked at every second, and a rule on a
+//! noisy ratio looked at often enough will alarm on anything. An e-process may be looked at as
+//! often as one likes; its false-alarm rate holds at all looks together.
+
+mod errors;
+mod finding;
+mod latency;
+mod state;
+
+pub use state::State;
+
+use taxiway_model::evidence::Window;
+use taxiway_model::plan::Plan;
+use taxiway_model::policy::AnalysisPolicy;
+use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
+use taxiway_model::weight::WeightBp;
+
+/// Name and version of this judge; it changes whenever the same evidence could give other words.
+pub const JUDGE: &str = "taxiway-sequential/1";
+
+/// A window is closed when the canary has had this many requests (below, the share of a window is
+/// too noisy and costs 5–12 % of the information) …
+pub const WINDOW_REQUESTS: u64 = 20;
+
+/// … or after this time, whichever is first; no window counts for more than it.
+pub const WINDOW_MS_MAX: u64 = 15_000;
+
+/// No window is closed before this time, so that a busy service does not fill its log.
+pub const WINDOW_MS_MIN: u64 = 1_000;
+
+/// What the judge is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// The step.
+    pub step: u16,
+    /// What must be excluded before PROCEED, as a ratio in basis points; none where there is no
+    /// live baseline to compare with.
+    pub exclude_bp: Option<u32>,
+}
+
+/// The question a step puts to the judge.
+pub fn question(plan: &Plan, index: u16) -> Question {
+    let live = plan.baseline.is_some()
+        && plan.step(index).is_some_and(|step| {
+            step.weight < WeightBp::ALL
+                && (step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some())
+        });
+    let weight = plan.step(index).map(|step| step.weight).unwrap_or_default();
+    let exclude_bp = if live { plan.analysis.exclusion_at(weight) } else { None };
+    Question { step: index, exclude_bp }
+}
+
+/// Whether a window counts as time with fresh evidence: both sides that should have had traffic had.
+pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
+    let Some(step) = plan.step(window.step) else { return false };
+    if window.warm_up {
+        return false;
+    }
+    let canary = window.canary.values().any(|counts| counts.requests > 0);
+    let baseline = window.baseline.values().any(|counts| counts.requests > 0);
+    let canary_due =
+        step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
+    let baseline_due = step.weight < WeightBp::ALL && plan.baseline.is_some();
+    (canary || !canary_due) && (baseline || !baseline_due) && (canary || baseline)
+}
+
+/// Judges all the evidence so far.
+pub fn judge(policy: &AnalysisPolicy, state: &State, question: Question) -> Judgement {
+    let findings: Vec<MetricFinding> = policy
+        .metrics
+        .iter()
+        .zip(state.metrics())
+        .filter(|(metric, _)| metric.from_step <= question.step)
+        .map(|(metric, evidence)| evidence.finding(policy, metric, question))
+        .collect();
+    let harm = state.excess_errors();
+    let over_budget = policy.harm_budget_requests.is_some_and(|budget| harm > budget);
+    let required = |finding: &&MetricFinding| {
+        policy.metrics.iter().any(|metric| metric.name == finding.metric && metric.required)
+    };
+    let worst = findings.iter().filter(required).max_by_key(|finding| finding.verdict);
+    let (verdict, sentence) = match worst {
+        _ if over_budget => {
+            let budget = policy.harm_budget_requests.unwrap_or_default();
+            (Verdict::Rollback, format!("the canary has cost {harm} failed requests, the budget is {budget}"))
+        }
+        Some(worst) if worst.verdict == Verdict::Proceed => (Verdict::Proceed, all_well(&findings)),
+        Some(worst) => (worst.verdict, format!("{}: {}", worst.metric, worst.sentence)),
+        None => (Verdict::Proceed, "no metric is required on this step".to_owned()),
+    };
+    Judgement {
+        judge: JUDGE.to_owned(),
+        verdict,
+        sentence,
+        windows: state.windows(),
+        evidence: state.digest(),
+        findings,
+    }
+}
+
+fn all_well(findings: &[MetricFinding]) -> String {
+    let words: Vec<String> =
+        findings.iter().map(|finding| format!("{}: {}", finding.metric, finding.sentence)).collect();
+    words.join("; ")
+}
+
+/// Whether two judgements say the same to a person who acts on them.
+pub fn same_message(a: &Judgement, b: &Judgement) -> bool {
+    let message = |judgement: &Judgement| -> Vec<(String, Verdict, bool)> {
+        judgement.findings.iter().map(|f| (f.metric.to_string(), f.verdict, f.shown)).collect()
+    };
+    a.verdict == b.verdict && message(a) == message(b)
+}

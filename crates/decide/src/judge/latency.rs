@@ -1,0 +1,224 @@
+//! Latency: both sides' distributions, compared by how many requests are slower than a threshold
+//! taken from the baseline's own recent past (scaled exceedance), at p50, p95 and p99 together.
+
+use super::Question;
+use super::finding::{self, Rule, Tests, milli, ratio_bp, times};
+use std::collections::BTreeMap;
+use taxiway_model::counts::Histogram;
+use taxiway_model::evidence::{Classes, total};
+use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
+use taxiway_model::verdict::{MetricFinding, SideFinding};
+use taxiway_stats::histogram::{self, Bucket, SCALE};
+use taxiway_stats::{exclude, latency};
+
+/// Requests below which a quantile of the time just past is not held against an absolute band.
+const BAND_REQUESTS_MIN: u64 = 20;
+
+/// Absolute bands look at the time just past.
+const TRAILING_MS: u64 = 60_000;
+
+/// The fold of one latency.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Evidence {
+    tolerance: (latency::Test, latency::State),
+    red: (latency::Test, latency::State),
+    /// By the ratio that must be excluded: evidence that slow requests are fewer than that many
+    /// times the baseline's.
+    excluded: BTreeMap<u32, (exclude::Test, exclude::State)>,
+    canary: Histogram,
+    baseline: Histogram,
+    /// Over windows in which both sides had traffic.
+    paired: [Histogram; 2],
+    slow: [u64; 4],
+    judged_ms: u64,
+    trailing: Vec<(u64, Histogram, Histogram)>,
+}
+
+impl Evidence {
+    pub(super) fn new(policy: &AnalysisPolicy, metric: &MetricPolicy, horizon_s: f64) -> Self {
+        let more = |bp: u32| (f64::from(bp) / 1e4 - 1.0).clamp(0.0, 100.0);
+        let test = |bp: u32| {
+            latency::Test::new(more(bp), horizon_s).expect("the tolerance is clamped to what the test takes")
+        };
+        let (tolerance, red) = (test(metric.tolerance_bp), test(metric.red_bp));
+        let excluded = policy.exclude.iter().map(|rule| {
+            let theta = (f64::from(rule.ratio_bp) / 1e4).clamp(1.01, 1e3);
+            let test = exclude::Test::new(theta, 0.0).expect("the ratio is clamped to what the test takes");
+            (rule.ratio_bp, (test, test.start()))
+        });
+        let (tolerance_state, red_state) = (tolerance.start(), red.start());
+        Self {
+            tolerance: (tolerance, tolerance_state),
+            red: (red, red_state),
+            excluded: excluded.collect(),
+            canary: Histogram::default(),
+            baseline: Histogram::default(),
+            paired: [Histogram::default(), Histogram::default()],
+            slow: [0; 4],
+            judged_ms: 0,
+            trailing: Vec::new(),
+        }
+    }
+
+    pub(super) fn fold(&mut self, canary: &Classes, baseline: &Classes, span_ms: u64) {
+        let elapsed_s = span_ms as f64 / 1e3;
+        let (canary, baseline) = (total(canary).latency, total(baseline).latency);
+        let (slow, usual) = (buckets(&canary), buckets(&baseline));
+        let counted = self.tolerance.0.fold(&mut self.tolerance.1, &slow, &usual, elapsed_s);
+        self.red.0.fold(&mut self.red.1, &slow, &usual, elapsed_s);
+        let quantiles = self.tolerance.0.quantiles();
+        let tail = quantiles.iter().position(|q| (*q - 0.95).abs() < 1e-9).unwrap_or(0);
+        if let Some(exceedance) = counted.get(tail).copied().flatten() {
+            for (test, state) in self.excluded.values_mut() {
+                test.fold(state, &exceedance.window, elapsed_s);
+            }
+            let window = exceedance.window;
+            let seen = [window.canary.total, window.canary.bad, window.baseline.total, window.baseline.bad];
+            for (sum, more) in self.slow.iter_mut().zip(seen) {
+                *sum += more;
+            }
+        }
+        if canary.total() > 0 && baseline.total() > 0 {
+            self.paired[0].merge(&canary);
+            self.paired[1].merge(&baseline);
+        }
+        self.canary.merge(&canary);
+        self.baseline.merge(&baseline);
+        self.judged_ms += span_ms;
+        self.trailing.push((span_ms, canary, baseline));
+        while self.trailing.iter().map(|(ms, _, _)| ms).sum::<u64>() > TRAILING_MS + self.trailing[0].0 {
+            self.trailing.remove(0);
+        }
+    }
+
+    fn over(&self, band_us: Option<u64>, q: f64, baseline: bool) -> bool {
+        let Some(band_us) = band_us else { return false };
+        let mut sum = Histogram::default();
+        for (_, canary, other) in &self.trailing {
+            sum.merge(if baseline { other } else { canary });
+        }
+        sum.total() >= BAND_REQUESTS_MIN && value_us(&sum, q).is_some_and(|value| value > band_us)
+    }
+
+    /// Whether a quantile of the canary lies beyond red times the baseline's.
+    fn estimate_red(&self, red: f64) -> bool {
+        let [canary, baseline] = &self.paired;
+        self.tolerance.0.quantiles().iter().any(|q| {
+            let enough = canary.total() as f64 * (1.0 - q) >= 5.0;
+            let beyond = |c: u64, b: u64| c as f64 > red * b as f64;
+            enough && value_us(canary, *q).zip(value_us(baseline, *q)).is_some_and(|(c, b)| beyond(c, b))
+        })
+    }
+
+    fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
+        let q = quantile(metric);
+        Tests {
+            against: self.tolerance.0.ln_evidence(&self.tolerance.1),
+            against_needed: finding::needed_against(policy, metric),
+            estimate_red: self.estimate_red(f64::from(metric.red_bp) / 1e4),
+            red: self.red.0.ln_evidence(&self.red.1),
+            over_rollback: self.over(metric.rollback_above, q, false),
+            over_hold: self.over(metric.hold_above, q, false),
+            baseline_over: self.over(metric.hold_above, q, true),
+            excluded: question
+                .exclude_bp
+                .and_then(|bp| self.excluded.get(&bp))
+                .map(|(test, state)| test.ln_evidence(state)),
+            excluded_needed: finding::needed_for(policy),
+        }
+    }
+
+    pub(super) fn finding(
+        &self,
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        question: Question,
+    ) -> MetricFinding {
+        let tests = self.tests(policy, metric, question);
+        let rule = tests.rule(policy.profile);
+        let q = quantile(metric);
+        let pair = value_us(&self.paired[0], q).zip(value_us(&self.paired[1], q));
+        let side = |histogram: &Histogram, bad| SideFinding {
+            requests: histogram.total(),
+            bad,
+            value: value_us(histogram, q),
+        };
+        MetricFinding {
+            metric: metric.name.clone(),
+            verdict: rule.verdict(),
+            sentence: self.sentence(rule, metric, question),
+            canary: side(&self.canary, self.slow[1]),
+            baseline: (self.baseline.total() > 0).then(|| side(&self.baseline, self.slow[3])),
+            ratio_bp: pair.and_then(|(c, b)| ratio_bp(c as f64 / b.max(1) as f64)),
+            ratio_from_bp: None,
+            ratio_to_bp: None,
+            against_milli: milli(tests.against),
+            against_needed_milli: milli(tests.against_needed),
+            for_milli: tests.excluded.map(milli),
+            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
+            shown: tests.shown(),
+            wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
+        }
+    }
+
+    fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
+        let q = quantile(metric);
+        let ms = |histogram: &Histogram| value_us(histogram, q).map_or("none".to_owned(), in_ms);
+        let values = format!(
+            "p{} canary {} against baseline {}",
+            q * 100.0,
+            ms(&self.paired[0]),
+            ms(&self.paired[1])
+        );
+        let band = |us: Option<u64>| in_ms(us.unwrap_or_default());
+        match rule {
+            Rule::OverRollbackBand => {
+                format!("canary {} is above the limit of {}", ms(&self.canary), band(metric.rollback_above))
+            }
+            Rule::RedShown | Rule::ShownBeyondRed => {
+                format!("shown to be slower, beyond {}: {values}", times(metric.red_bp))
+            }
+            Rule::ShownStrict => format!("shown to be slower than tolerated: {values}"),
+            Rule::ShownWithinRed => format!(
+                "shown to be slower than {} but not beyond {}: {values}",
+                times(metric.tolerance_bp),
+                times(metric.red_bp)
+            ),
+            Rule::BothOverHoldBand => {
+                format!("the baseline is slow too, both above {}: {values}", band(metric.hold_above))
+            }
+            Rule::OverHoldBand => format!("canary above {}: {values}", band(metric.hold_above)),
+            Rule::NotExcluded => format!(
+                "{} as many slow requests are not excluded yet: {values}",
+                question.exclude_bp.map(times).unwrap_or_default()
+            ),
+            Rule::Well => match question.exclude_bp {
+                Some(bp) => format!("{} as many slow requests are excluded: {values}", times(bp)),
+                None => format!("no live baseline now: p{} {}", q * 100.0, ms(&self.canary)),
+            },
+        }
+    }
+}
+
+fn quantile(metric: &MetricPolicy) -> f64 {
+    match metric.measure {
+        Measure::Latency { quantile_bp } => f64::from(quantile_bp.clamp(1, 9_999)) / 1e4,
+        Measure::ErrorRate => 0.95,
+    }
+}
+
+fn buckets(histogram: &Histogram) -> Vec<Bucket> {
+    histogram.buckets.iter().map(|(index, count)| (i32::from(*index), *count)).collect()
+}
+
+fn value_us(histogram: &Histogram, q: f64) -> Option<u64> {
+    histogram::quantile(&buckets(histogram), q, SCALE).map(|value| libm::round(value) as u64)
+}
+
+fn in_ms(us: u64) -> String {
+    match us {
+        0..10_000 => format!("{:.1} ms", us as f64 / 1e3),
+        10_000..10_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}

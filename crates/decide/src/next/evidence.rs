@@ -1,0 +1,154 @@
+//! Evidence: when a window is closed, and whether a step has had enough.
+
+use super::{Draft, Situation};
+use crate::environment::Flight;
+use crate::judge::{WINDOW_MS_MAX, WINDOW_MS_MIN, WINDOW_REQUESTS};
+use taxiway_model::decision::WaitingOn;
+use taxiway_model::event::{Event, Hold};
+use taxiway_model::evidence::{Classes, Window, total};
+use taxiway_model::ids::VersionName;
+use taxiway_model::observation::{Observed, TrafficStatus};
+use taxiway_model::plan::Step;
+use taxiway_model::time::ForPeople;
+use taxiway_model::verdict::Verdict;
+use taxiway_model::weight::WeightBp;
+
+/// Closes a window when it is due. Where a window ends depends on totals and time, never on how
+/// many requests were bad: otherwise the test would not be valid.
+pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, draft: &mut Draft) {
+    let Some(traffic) = situation.seen.traffic.known() else { return };
+    let span_ms = traffic.since_window_ms;
+    let (canary, baseline) = sides(situation, flight, traffic);
+    let enough = total(&canary).requests >= WINDOW_REQUESTS && span_ms >= WINDOW_MS_MIN;
+    if !enough && span_ms < WINDOW_MS_MAX {
+        return;
+    }
+    let window = Window {
+        number: flight.evidence.windows() + 1,
+        step: index,
+        span_ms: span_ms.min(WINDOW_MS_MAX),
+        warm_up: warming_up(situation, flight),
+        canary,
+        baseline,
+    };
+    if window.canary.is_empty() && window.baseline.is_empty() {
+        return;
+    }
+    draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
+}
+
+/// Both sides' counts since the last window; mirrored answers stand for a canary that only gets those.
+fn sides(situation: &Situation<'_>, flight: &Flight, traffic: &TrafficStatus) -> (Classes, Classes) {
+    let version = &flight.plan.version.name;
+    let of = |counts: &std::collections::BTreeMap<VersionName, Classes>, version: &VersionName| {
+        let mut classes = counts.get(version).cloned().unwrap_or_default();
+        classes.retain(|_, counts| counts.requests > 0);
+        classes
+    };
+    let mirror = flight.current().is_some_and(|step| {
+        step.mirror > WeightBp::ZERO && step.weight == WeightBp::ZERO && step.header.is_none()
+    });
+    let canary =
+        if mirror { of(&traffic.mirrored_since_window, version) } else { of(&traffic.since_window, version) };
+    let baseline = situation.state.stable.as_ref().map(|stable| of(&traffic.since_window, stable));
+    (canary, baseline.unwrap_or_default())
+}
+
+/// Whether the youngest canary instance is still within its warm-up.
+fn warming_up(situation: &Situation<'_>, flight: &Flight) -> bool {
+    let warm_up_ms = flight.plan.analysis.warm_up_ms;
+    let Observed::Known(status) = &situation.seen.workload else { return false };
+    let youngest = status.ready(&flight.plan.version.name).filter_map(|instance| instance.ready_since).max();
+    warm_up_ms > 0 && youngest.is_some_and(|since| situation.now.since_ms(since) < warm_up_ms)
+}
+
+/// Whether the step has had its time and its evidence; otherwise says what is missing, and in the
+/// end asks a person.
+pub(super) fn suffices(
+    situation: &Situation<'_>,
+    flight: &Flight,
+    index: u16,
+    step: &Step,
+    draft: &mut Draft,
+) -> bool {
+    if flight.bake_ms < step.bake_ms {
+        waiting_for_time(situation, flight, step, draft);
+        return false;
+    }
+    if !step.analysis || flight.plan.baseline.is_none() || flight.waived {
+        return true;
+    }
+    let Some(judgement) = &flight.judgement else {
+        draft.wait(WaitingOn::Evidence { sentence: "waiting for the first judgement".to_owned(), left_ms: None });
+        return false;
+    };
+    match judgement.verdict {
+        Verdict::Proceed => return true,
+        Verdict::Hold => return flight.accepted.is_some_and(|taken| taken.step == index),
+        Verdict::InsufficientData | Verdict::Rollback => {}
+    }
+    let wait = judgement.findings.iter().filter_map(|finding| finding.wait_ms).max();
+    draft.wait(WaitingOn::Evidence { sentence: judgement.sentence.clone(), left_ms: wait });
+    if flight.extended == 0 {
+        draft.events.push(Event::StepExtended { step: index });
+    } else if flight.bake_ms >= step.bake_ms + step.bake_ms.max(flight.plan.deadlines.samples_ms) {
+        ask(flight, index, &judgement.sentence, draft);
+    }
+    false
+}
+
+fn waiting_for_time(situation: &Situation<'_>, flight: &Flight, step: &Step, draft: &mut Draft) {
+    draft.wait(WaitingOn::Bake { have_ms: flight.bake_ms, need_ms: step.bake_ms });
+    let on_step = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
+    let patience = step.bake_ms * 2 + flight.plan.deadlines.samples_ms;
+    if let Some(traffic) = situation.seen.traffic.known() {
+        let (canary, baseline) = sides(situation, flight, traffic);
+        let due = traffic.since_window_ms >= 5_000;
+        let canary_due =
+            step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
+        if due && canary_due && canary.is_empty() {
+            draft.wait(WaitingOn::Traffic { side: "canary".to_owned() });
+        } else if due && step.weight < WeightBp::ALL && baseline.is_empty() {
+            draft.wait(WaitingOn::Traffic { side: "baseline".to_owned() });
+        }
+    }
+    if on_step > patience {
+        let sentence = format!(
+            "after {} on this step there are only {} with fresh evidence of the {} it needs",
+            ForPeople(on_step),
+            ForPeople(flight.bake_ms),
+            ForPeople(step.bake_ms)
+        );
+        draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence });
+    }
+}
+
+/// Too little evidence after the extension: more traffic where the harm budget allows it, else a person.
+fn ask(flight: &Flight, index: u16, sentence: &str, draft: &mut Draft) {
+    if let Some(budget) = flight.plan.analysis.harm_budget_requests {
+        let harm = expected_harm(flight, index);
+        if harm <= budget && !flight.on_last_step() {
+            let sentence =
+                format!("{sentence}; more traffic may cost up to {harm} failed requests of the {budget} allowed");
+            draft.events.push(Event::EvidenceWaived { step: index, sentence });
+            return;
+        }
+    }
+    draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence: sentence.to_owned() });
+}
+
+/// Failed requests the next step may cost if the canary is as bad as has not been excluded: what it
+/// has cost, and the upper end of its ratio over the next step's share of the traffic.
+fn expected_harm(flight: &Flight, index: u16) -> u64 {
+    let (canary, baseline) = flight.evidence.sides();
+    let (canary, baseline) = (total(canary), total(baseline));
+    let seen = canary.requests + baseline.requests;
+    let (Some(step), Some(next)) = (flight.plan.step(index), flight.plan.step(index + 1)) else {
+        return u64::MAX;
+    };
+    let seen_ms = flight.bake_ms.max(1);
+    let coming = seen.saturating_mul(next.bake_ms.max(step.bake_ms)) / seen_ms;
+    let exposed = coming.saturating_mul(u64::from(next.weight.bp())) / 10_000;
+    let errors = canary.errors() + 3;
+    flight.evidence.excess_errors() + exposed.saturating_mul(errors) / canary.requests.max(1)
+}

@@ -1,0 +1,288 @@
+//! A release on one of its steps.
+
+use super::checks::{self, Checked};
+use super::exposure::{self, Place, Reached};
+use super::{Draft, LOOK_MS, Situation, ended, evidence};
+use crate::environment::{Environment, Flight, to_baseline};
+use crate::handle::go_back;
+use crate::judge;
+use std::collections::BTreeMap;
+use taxiway_model::decision::{Action, WaitingOn};
+use taxiway_model::event::{Event, Hold, Outcome, ReturnCause, Split};
+use taxiway_model::ids::VersionName;
+use taxiway_model::observation::{InstancePhase, Observed};
+use taxiway_model::plan::Step;
+use taxiway_model::service::StrategyKind;
+use taxiway_model::time::ForPeople;
+use taxiway_model::verdict::Verdict;
+use taxiway_model::weight::WeightBp;
+
+/// Restarts of one canary instance that make a crash loop: one may be chance, two bad luck.
+const CRASH_LOOP_RESTARTS: u32 = 3;
+
+/// Share of its memory limit, in percent, beyond which a canary instance is red (annex: Bands).
+const MEMORY_RED_PERCENT: u64 = 90;
+
+pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) {
+    draft.look_within(LOOK_MS);
+    let state = situation.state;
+    if flight.plan.baseline.is_some() != state.stable.is_some() {
+        let sentence = "the plan was made for another situation: what ran then does not run now";
+        draft.events.push(ended(Outcome::Failed, sentence));
+        return;
+    }
+    let (Some(index), Some(step)) = (flight.step, flight.current()) else {
+        draft.events.push(Event::StepEntered { step: 0 });
+        return;
+    };
+    if let Some((cause, sentence)) = must_return(situation, flight) {
+        back(state, cause, &sentence, draft);
+        return;
+    }
+    if source(situation, flight, draft) {
+        return;
+    }
+    let want = replicas(state, flight, step);
+    let serve = split(state, flight, index, step);
+    if exposure::ready(situation, &want, draft) == Reached::No {
+        exposure::keep_routes(situation, &want, draft);
+        return;
+    }
+    if draft.decided() {
+        return;
+    }
+    // Checks before the step run against ready instances and before its split: a smoke test that
+    // fails must not have cost a user anything.
+    if flight.exposed_at.is_none()
+        && checks::run(situation, flight, index, checks::Where::Before, draft) != Checked::Passed
+    {
+        exposure::keep_routes(situation, &want, draft);
+        return;
+    }
+    if exposure::reach(situation, &Place { want: &want, serve }, draft) != Reached::Routed
+        || draft.decided()
+    {
+        return;
+    }
+    evidence::record(situation, flight, index, draft);
+    if draft.decided() || judged(situation, flight, index, step, draft) {
+        return;
+    }
+    leave(situation, flight, index, step, draft);
+}
+
+/// The instances of a step. Rolling keeps one old instance as long as it can be needed.
+fn replicas(state: &Environment, flight: &Flight, step: &Step) -> BTreeMap<VersionName, u32> {
+    let mut want = BTreeMap::new();
+    if let Some(stable) = &state.stable {
+        let full = state.full_replicas(stable);
+        let floor = u32::from(flight.plan.strategy != StrategyKind::Recreate);
+        want.insert(stable.clone(), step.baseline_instances(full).max(floor));
+    }
+    if let Some(retiring) = &state.retiring
+        && retiring.version != flight.plan.version.name
+    {
+        want.insert(retiring.version.clone(), state.full_replicas(&retiring.version));
+    }
+    let version = &flight.plan.version;
+    want.insert(version.name.clone(), step.canary_instances(version.target.replicas));
+    want
+}
+
+/// The split of a step. Without a baseline everything goes to the only version there is.
+fn split(state: &Environment, flight: &Flight, index: u16, step: &Step) -> Split {
+    let version = Some(flight.plan.version.name.clone());
+    match &state.stable {
+        None => Split { baseline: version, canary: None, weight: WeightBp::ZERO, step: Some(index) },
+        Some(stable) => Split {
+            baseline: Some(stable.clone()),
+            canary: version,
+            weight: step.weight,
+            step: Some(index),
+        },
+    }
+}
+
+fn back(state: &Environment, cause: ReturnCause, sentence: &str, draft: &mut Draft) {
+    let events = go_back(state, cause, sentence);
+    for event in &events {
+        if let Event::SplitIntended { generation, .. } = event {
+            let stream = state.stream.clone();
+            draft.actions.push(Action::ToBaseline { stream, generation: *generation });
+        }
+    }
+    draft.events.extend(events);
+}
+
+/// Facts that send a release back whatever the evidence says.
+fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCause, String)> {
+    let state = situation.state;
+    let deadlines = &flight.plan.deadlines;
+    let version = &flight.plan.version.name;
+    if let Observed::Known(status) = &situation.seen.workload {
+        if let Some(why) = status.broken.get(version) {
+            return Some((ReturnCause::NotReady, format!("{version} cannot be started: {why}")));
+        }
+        let limit = flight.plan.version.target.limits.memory_bytes;
+        for instance in status.instances.iter().filter(|instance| &instance.version == version) {
+            if instance.restarts >= CRASH_LOOP_RESTARTS && instance.phase != InstancePhase::Stopping {
+                let sentence = format!(
+                    "{version} crashes in a loop: instance {} was restarted {} times ({})",
+                    instance.number, instance.restarts, instance.why
+                );
+                return Some((ReturnCause::NotReady, sentence));
+            }
+            let red = limit.is_some_and(|limit| instance.memory_bytes * 100 > limit * MEMORY_RED_PERCENT);
+            if red && flight.plan.baseline.is_some() {
+                let sentence = format!(
+                    "{version} instance {} uses {} MiB, more than {MEMORY_RED_PERCENT}% of its limit of {} MiB",
+                    instance.number,
+                    instance.memory_bytes >> 20,
+                    limit.unwrap_or_default() >> 20
+                );
+                return Some((ReturnCause::Verdict, sentence));
+            }
+        }
+    }
+    let waited = situation.now.since_ms(state.workload.at.max(flight.step_at));
+    if !state.workload.ready && waited > deadlines.ready_ms {
+        let sentence = format!("instances were not ready within {}", ForPeople(deadlines.ready_ms));
+        return Some((ReturnCause::NotReady, sentence));
+    }
+    let routing = !state.routes.observed && state.workload.ready;
+    if routing && situation.now.since_ms(state.routes.at) > deadlines.routed_ms {
+        let sentence = format!("the router did not confirm within {}", ForPeople(deadlines.routed_ms));
+        return Some((ReturnCause::NotRouted, sentence));
+    }
+    if let Some((source, since, why)) = &flight.source
+        && situation.now.since_ms(*since) > deadlines.source_ms
+    {
+        let sentence =
+            format!("no evidence from {source} for {}: {why}", ForPeople(deadlines.source_ms));
+        return Some((ReturnCause::Source, sentence));
+    }
+    None
+}
+
+/// A source that does not answer holds the release; true when that is what happens now.
+fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool {
+    match (&situation.seen.traffic, &flight.source) {
+        (Observed::Unknown { why, .. }, None) if flight.exposed_at.is_some() => {
+            let source = "router".to_owned();
+            draft.events.push(Event::SourceFailed { source, why: why.clone() });
+            true
+        }
+        (Observed::Unknown { .. }, Some((source, since, why))) => {
+            let left_ms =
+                flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
+            draft.wait(WaitingOn::Source { source: source.clone(), why: why.clone(), left_ms });
+            false
+        }
+        (Observed::Known(_), Some((source, ..))) => {
+            draft.events.push(Event::SourceRecovered { source: source.clone() });
+            true
+        }
+        (Observed::Unknown { .. }, None) | (Observed::Known(_), None) => false,
+    }
+}
+
+/// Judges; true when the judgement changed something.
+fn judged(
+    situation: &Situation<'_>,
+    flight: &Flight,
+    index: u16,
+    step: &Step,
+    draft: &mut Draft,
+) -> bool {
+    if !step.analysis || flight.evidence.windows() == 0 {
+        return false;
+    }
+    let question = judge::question(&flight.plan, index);
+    let judgement = judge::judge(&flight.plan.analysis, &flight.evidence, question);
+    let news = flight.judgement.as_ref().is_none_or(|old| !judge::same_message(old, &judgement));
+    if news {
+        let boxed = Box::new(judgement.clone());
+        draft.events.push(Event::Judged { step: index, judgement: boxed });
+    }
+    if judgement.verdict == Verdict::Rollback {
+        back(situation.state, ReturnCause::Verdict, &judgement.sentence, draft);
+        return true;
+    }
+    if judgement.verdict == Verdict::Hold {
+        let shown = judgement.findings.iter().any(|finding| finding.shown);
+        let held_ms = flight.hold_since_bake_ms.map_or(0, |since| flight.bake_ms.saturating_sub(since));
+        if shown && flight.hold_since_bake_ms.is_some() && held_ms > step.bake_ms {
+            let sentence = format!("{} for the whole step again", judgement.sentence);
+            back(situation.state, ReturnCause::Verdict, &sentence, draft);
+            return true;
+        }
+        let taken = flight.accepted.is_some_and(|taken| taken.step == index);
+        if !taken && !flight.holds.contains(&Hold::Verdict) {
+            draft.events.push(Event::HoldBegan { why: Hold::Verdict, sentence: judgement.sentence });
+        }
+    }
+    draft.decided()
+}
+
+/// Leaves the step when everything holds that must; otherwise says what does not.
+fn leave(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, draft: &mut Draft) {
+    if flight.passed {
+        advance(situation, flight, index, true, draft);
+        return;
+    }
+    if !flight.holds.is_empty() {
+        for hold in &flight.holds {
+            draft.wait(person(flight, *hold));
+        }
+        return;
+    }
+    if !evidence::suffices(situation, flight, index, step, draft) {
+        return;
+    }
+    let exposed = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
+    let window_ms = if step.weight > WeightBp::ZERO { flight.plan.deadlines.abort_window_ms } else { 0 };
+    if exposed < window_ms {
+        draft.wait(WaitingOn::AbortWindow { left_ms: window_ms - exposed });
+        return;
+    }
+    if checks::run(situation, flight, index, checks::Where::After, draft) != Checked::Passed {
+        return;
+    }
+    if step.approval {
+        let sentence = format!("step {} asks for a person", step.name);
+        draft.events.push(Event::HoldBegan { why: Hold::Approval, sentence });
+        return;
+    }
+    advance(situation, flight, index, false, draft);
+}
+
+fn person(flight: &Flight, hold: Hold) -> WaitingOn {
+    let sentence = flight.hold_sentences.get(&hold).cloned().unwrap_or_default();
+    let command = match hold {
+        Hold::Approval => "taxiway promote",
+        Hold::Paused => "taxiway resume",
+        Hold::Verdict | Hold::Evidence | Hold::Check => "taxiway resume, promote or abort",
+    };
+    WaitingOn::Person { sentence, command: command.to_owned() }
+}
+
+/// To the next step, or to the end.
+fn advance(situation: &Situation<'_>, flight: &Flight, index: u16, by_hand: bool, draft: &mut Draft) {
+    if !by_hand {
+        draft.events.push(Event::StepPassed { step: index, by_hand });
+    }
+    if !flight.on_last_step() {
+        draft.events.push(Event::StepEntered { step: index + 1 });
+        return;
+    }
+    let version = flight.plan.version.name.clone();
+    let sentence = match &situation.state.stable {
+        Some(old) => format!("{version} has all the traffic and takes the place of {old}"),
+        None => format!("{version} has all the traffic; it is the first version here"),
+    };
+    draft.events.push(Event::SplitIntended {
+        generation: situation.state.generation.next(),
+        split: to_baseline(Some(version)),
+    });
+    draft.events.push(ended(Outcome::Released, sentence));
+}
