@@ -1,3 +1,144 @@
-//! The engine: loads a stream, observes the world, lets `decide` choose, checks, appends, executes.
+//! The engine: a boring loop around `decide`.
+//!
+//! For each stream: load the folded log, observe the world, let [`taxiway_decide::next`] choose,
+//! let [`taxiway_decide::check`] disagree, append, carry out, look again. Intents are appended
+//! before their effects, so a crash is repaired by the next tick repeating the intent. The one
+//! exception is the way back to the baseline: it acts first, and neither the check nor the store
+//! can stop it.
+//!
+//! Everything is synchronous; [`Runner`] spreads the ticks over a few threads. Only `execute`
+//! calls a port that changes anything.
 
+mod clock;
+mod execute;
+mod observe;
 pub mod ports;
+mod runner;
+mod stored;
+mod stream;
+mod submit;
+mod tick;
+
+pub use clock::SystemClock;
+pub use runner::Runner;
+pub use stream::View;
+pub use submit::Error as SubmitError;
+
+use ports::checks::Checks;
+use ports::clock::Clock;
+use ports::log::Log;
+use ports::traffic::Traffic;
+use ports::workload::Workload;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stream::Stream;
+use taxiway_model::event::Event;
+use taxiway_model::ids::StreamId;
+use taxiway_model::record::Recorded;
+
+/// What the engine works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// Where versions run.
+    pub workload: Arc<dyn Workload>,
+    /// What splits the traffic.
+    pub traffic: Arc<dyn Traffic>,
+    /// Smoke tests and hooks.
+    pub checks: Arc<dyn Checks>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The engine of one log. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ports: Ports,
+    epoch: u64,
+    streams: Mutex<BTreeMap<StreamId, Arc<Mutex<Stream>>>>,
+    listeners: Mutex<Vec<SyncSender<Recorded<Event>>>>,
+}
+
+/// Events a slow listener may lag behind before it is dropped and has to read the log instead.
+const LISTENER_LAG_MAX: usize = 4_096;
+
+impl Engine {
+    /// Takes the lead of the log: any engine before this one is fenced.
+    pub fn open(ports: Ports, owner: &str) -> Result<Self, ports::log::Error> {
+        let epoch = ports.log.take_lead(owner)?;
+        let known = ports.log.streams()?;
+        let engine = Self {
+            inner: Arc::new(Inner {
+                ports,
+                epoch,
+                streams: Mutex::new(BTreeMap::new()),
+                listeners: Mutex::new(Vec::new()),
+            }),
+        };
+        for (stream, _) in known {
+            engine.stream(&stream);
+        }
+        Ok(engine)
+    }
+
+    /// Every stream there is.
+    pub fn streams(&self) -> Vec<StreamId> {
+        lock(&self.inner.streams).keys().cloned().collect()
+    }
+
+    /// What is known of a stream; none when it has never been heard of.
+    pub fn view(&self, stream: &StreamId) -> Option<View> {
+        let stream = lock(&self.inner.streams).get(stream).cloned()?;
+        let mut stream = lock(&stream);
+        stream.load(self);
+        Some(stream.view())
+    }
+
+    /// Every event appended from now on. A listener that lags too far is dropped: its channel ends.
+    pub fn listen(&self) -> Receiver<Recorded<Event>> {
+        let (sender, receiver) = sync_channel(LISTENER_LAG_MAX);
+        lock(&self.inner.listeners).push(sender);
+        receiver
+    }
+
+    /// The log itself, for reading and verifying.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.inner.ports.log
+    }
+
+    fn ports(&self) -> &Ports {
+        &self.inner.ports
+    }
+
+    fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    fn stream(&self, id: &StreamId) -> Arc<Mutex<Stream>> {
+        let mut streams = lock(&self.inner.streams);
+        let fresh = || Arc::new(Mutex::new(Stream::new(id.clone())));
+        streams.entry(id.clone()).or_insert_with(fresh).clone()
+    }
+
+    fn tell(&self, recorded: &[Recorded<Event>]) {
+        let mut listeners = lock(&self.inner.listeners);
+        for event in recorded {
+            listeners.retain(|listener| match listener.try_send(event.clone()) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            });
+        }
+    }
+}
+
+/// A poisoned lock means that a tick panicked: its stream is looked at again from the log, so the
+/// value behind the lock may still be used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

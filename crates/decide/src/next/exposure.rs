@@ -131,12 +131,7 @@ fn routed(situation: &Situation<'_>, place: &Place<'_>, draft: &mut Draft) -> Re
         if in_force.is_some() {
             draft.events.push(Event::SplitObserved { generation: state.routes.generation });
         } else {
-            let passed = situation.now.since_ms(state.routes.at);
-            draft.wait(WaitingOn::Router {
-                weight: state.routes.split.weight,
-                left_ms: state.deadlines().routed_ms.saturating_sub(passed),
-            });
-            draft.look_within(LOOK_SOON_MS);
+            waiting_for_router(situation, draft);
         }
         return Reached::Ready;
     }
@@ -144,6 +139,19 @@ fn routed(situation: &Situation<'_>, place: &Place<'_>, draft: &mut Draft) -> Re
         let_go(situation, place.want, &table, traffic, draft);
     }
     Reached::Routed
+}
+
+fn waiting_for_router(situation: &Situation<'_>, draft: &mut Draft) {
+    let routes = &situation.state.routes;
+    let passed = situation.now.since_ms(routes.at);
+    let left_ms = situation.state.deadlines().routed_ms.saturating_sub(passed);
+    draft.wait(match &situation.seen.traffic {
+        Observed::Unknown { why, .. } => {
+            WaitingOn::Source { source: "router".to_owned(), why: why.clone(), left_ms }
+        }
+        Observed::Known(_) => WaitingOn::Router { weight: routes.split.weight, left_ms },
+    });
+    draft.look_within(LOOK_SOON_MS);
 }
 
 /// Keeps the router on the intended split with the instances as they are and a fresh lease.

@@ -1,0 +1,256 @@
+//! One stream in memory: the folded log, and what only this process knows of the world.
+
+use crate::ports::log;
+use crate::stored::{Cause, from_record, to_record};
+use crate::{Engine, Ports};
+use std::collections::BTreeMap;
+use taxiway_decide::environment::{Environment, SNAPSHOT_FORMAT, evolve};
+use taxiway_model::control::Snapshot;
+use taxiway_model::decision::Report;
+use taxiway_model::event::Event;
+use taxiway_model::evidence::Classes;
+use taxiway_model::ids::{Digest, ReleaseId, StreamId, VersionName};
+use taxiway_model::observation::{Observations, Observed};
+use taxiway_model::record::Recorded;
+use taxiway_model::time::Timestamp;
+
+/// Records read from the log at once.
+const READ_MAX: usize = 2_000;
+
+/// Events after which a snapshot is worth its write.
+const SNAPSHOT_EVERY: u64 = 64;
+
+/// What a person may know of a stream.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The folded log.
+    pub state: Environment,
+    /// What it waits for.
+    pub report: Report,
+    /// What was seen last; none before the first look.
+    pub seen: Option<Observations>,
+    /// The router's cumulative counts when it was last asked.
+    pub counts: Option<Snapshot>,
+    /// What is wrong with the engine's own footing, in sentences (log not writable, stream not understood).
+    pub troubles: Vec<String>,
+}
+
+/// The canary's evidence is counted from here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Base {
+    pub(crate) start: Timestamp,
+    pub(crate) at_ms: u64,
+    pub(crate) versions: BTreeMap<VersionName, Classes>,
+    pub(crate) mirrored: BTreeMap<VersionName, Classes>,
+}
+
+pub(crate) struct Stream {
+    pub(crate) state: Environment,
+    loaded: bool,
+    /// Facts of a way back that was carried out while the log could not be written.
+    pub(crate) unlogged: Vec<(Event, Cause, Timestamp)>,
+    /// Why the log cannot be written, and since when (monotonic).
+    pub(crate) log_trouble: Option<(String, u64)>,
+    /// Why the stream cannot be understood.
+    pub(crate) quarantine: Option<String>,
+    pub(crate) base: Base,
+    /// The table the router confirmed, when (monotonic), and its lease.
+    pub(crate) table: Option<(Digest, u64)>,
+    pub(crate) lease_from_ms: u64,
+    pub(crate) refused: Option<String>,
+    /// Since when a port does not answer.
+    pub(crate) silent: BTreeMap<&'static str, Timestamp>,
+    /// Cumulative counts of each version when the release in flight was first seen.
+    pub(crate) flight_base: Option<(ReleaseId, BTreeMap<VersionName, Classes>)>,
+    pub(crate) report: Report,
+    pub(crate) seen: Option<Observations>,
+    pub(crate) counts: Option<Snapshot>,
+    snapshot_seq: u64,
+}
+
+impl Stream {
+    pub(crate) fn new(id: StreamId) -> Self {
+        Self {
+            state: Environment::new(id),
+            loaded: false,
+            unlogged: Vec::new(),
+            log_trouble: None,
+            quarantine: None,
+            base: Base::default(),
+            table: None,
+            lease_from_ms: 0,
+            refused: None,
+            silent: BTreeMap::new(),
+            flight_base: None,
+            report: Report::default(),
+            seen: None,
+            counts: None,
+            snapshot_seq: 0,
+        }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let mut troubles = Vec::new();
+        if let Some((why, _)) = &self.log_trouble {
+            troubles.push(format!("nothing can be recorded: {why}"));
+        }
+        if let Some(why) = &self.quarantine {
+            troubles.push(format!("{why}; the baseline serves on, nothing else happens here"));
+        }
+        View {
+            state: self.state.clone(),
+            report: self.report.clone(),
+            seen: self.seen.clone(),
+            counts: self.counts.clone(),
+            troubles,
+        }
+    }
+
+    /// Folds the log, once.
+    pub(crate) fn load(&mut self, engine: &Engine) {
+        if self.loaded {
+            return;
+        }
+        match self.fold(engine.ports()) {
+            Ok(()) => self.loaded = true,
+            Err(log::Error::Damaged(why)) => {
+                self.quarantine = Some(why);
+                self.loaded = true;
+            }
+            Err(error) => self.log_trouble = Some((error.to_string(), engine.ports().clock.monotonic_ms())),
+        }
+    }
+
+    /// Whether the log has been folded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    /// Forgets the folded log: another writer was faster.
+    pub(crate) fn reload(&mut self, engine: &Engine) {
+        self.loaded = false;
+        self.state = Environment::new(self.state.stream.clone());
+        self.load(engine);
+    }
+
+    fn fold(&mut self, ports: &Ports) -> Result<(), log::Error> {
+        let id = self.state.stream.clone();
+        if let Some((seq, bytes)) = ports.log.snapshot(&id, SNAPSHOT_FORMAT)?
+            && let Ok(state) = serde_json::from_slice::<Environment>(&bytes)
+            && state.seq == seq
+            && state.stream == id
+        {
+            self.state = state;
+            self.snapshot_seq = seq;
+        }
+        loop {
+            let records = ports.log.read(&id, self.state.seq, READ_MAX)?;
+            let last = records.len() < READ_MAX;
+            for stored in &records {
+                let recorded = from_record(stored).map_err(|error| {
+                    log::Error::Damaged(format!("event {} of {id}: {error}", stored.seq))
+                })?;
+                self.take(&recorded);
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, recorded: &Recorded<Event>) {
+        let state = std::mem::replace(&mut self.state, Environment::new(recorded.stream.clone()));
+        self.state = evolve(state, recorded);
+    }
+
+    /// Appends events and folds them in.
+    pub(crate) fn append(
+        &mut self,
+        engine: &Engine,
+        events: &[Event],
+        cause: &Cause,
+    ) -> Result<(), log::Error> {
+        let now = engine.ports().clock.now();
+        let records = events.iter().map(|event| to_record(event, cause, now)).collect();
+        fail::fail_point!("engine.append.before");
+        let id = self.state.stream.clone();
+        let appended = engine.ports().log.append(&id, self.state.seq, engine.epoch(), records)?;
+        fail::fail_point!("engine.append.after");
+        self.log_trouble = None;
+        let mut recorded = Vec::with_capacity(appended.records.len());
+        for stored in &appended.records {
+            let event = from_record(stored).expect("what was just written is understood");
+            self.take(&event);
+            recorded.push(event);
+        }
+        engine.tell(&recorded);
+        self.maybe_snapshot(engine.ports());
+        Ok(())
+    }
+
+    /// Folds events in that could not be appended, so that the way back goes on in memory.
+    pub(crate) fn take_unlogged(&mut self, events: &[Event], cause: &Cause, at: Timestamp) {
+        for event in events {
+            let recorded = Recorded {
+                global: 0,
+                stream: self.state.stream.clone(),
+                seq: self.state.seq,
+                at,
+                actor: cause.actor.clone(),
+                origin: cause.origin.clone(),
+                reason: cause.reason.clone(),
+                event: event.clone(),
+            };
+            self.take(&recorded);
+            self.unlogged.push((event.clone(), cause.clone(), at));
+        }
+    }
+
+    /// Appends what could not be appended before.
+    pub(crate) fn flush(&mut self, engine: &Engine) -> Result<(), log::Error> {
+        if self.unlogged.is_empty() {
+            return Ok(());
+        }
+        let records = self.unlogged.iter().map(|(event, cause, at)| to_record(event, cause, *at)).collect();
+        let id = self.state.stream.clone();
+        let appended = engine.ports().log.append(&id, self.state.seq, engine.epoch(), records)?;
+        self.unlogged.clear();
+        self.log_trouble = None;
+        self.state.seq = appended.seq;
+        let recorded: Vec<_> = appended.records.iter().filter_map(|stored| from_record(stored).ok()).collect();
+        engine.tell(&recorded);
+        Ok(())
+    }
+
+    /// Snapshots are taken only when nothing is in flight: the judge's state is a fold of the log.
+    fn maybe_snapshot(&mut self, ports: &Ports) {
+        let quiet = self.state.flight.is_none() && self.unlogged.is_empty();
+        if !quiet || self.state.seq < self.snapshot_seq + SNAPSHOT_EVERY {
+            return;
+        }
+        let bytes = serde_json::to_vec(&self.state).expect("the state is plain data with string keys");
+        match ports.log.keep_snapshot(&self.state.stream, SNAPSHOT_FORMAT, self.state.seq, &bytes) {
+            Ok(()) => self.snapshot_seq = self.state.seq,
+            Err(error) => tracing::warn!(%error, "a snapshot was not kept; the log alone suffices"),
+        }
+    }
+
+    /// A port answered or did not: since when it does not.
+    pub(crate) fn heard<T>(
+        &mut self,
+        port: &'static str,
+        now: Timestamp,
+        answer: Result<T, String>,
+    ) -> Observed<T> {
+        match answer {
+            Ok(value) => {
+                self.silent.remove(port);
+                Observed::Known(value)
+            }
+            Err(why) => {
+                let since = *self.silent.entry(port).or_insert(now);
+                Observed::Unknown { since, why }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! One tick of a stream: look and decide until nothing is left to decide.
+
+use crate::execute::{self, execute};
+use crate::observe::{observe, rebase};
+use crate::ports::log;
+use crate::stored::Cause;
+use crate::stream::Stream;
+use crate::{Engine, lock};
+use taxiway_decide::{Situation, check, next};
+use taxiway_model::decision::{Action, Decision, Report, WaitingOn};
+use taxiway_model::event::{Event, ReturnCause};
+use taxiway_model::ids::StreamId;
+use taxiway_model::weight::WeightBp;
+
+/// Transitions in one tick. A release has a handful a step; more is a loop, left to the next tick.
+const TRANSITIONS_MAX: u32 = 64;
+
+/// How long a canary may stay exposed while nothing can be recorded.
+const LOG_SILENCE_MS: u64 = 10_000;
+
+/// When to look again while the log cannot be read or written.
+const LOG_RETRY_MS: u64 = 1_000;
+
+impl Engine {
+    /// Does what there is to do on a stream; returns in how many milliseconds to look again.
+    pub fn tick(&self, id: &StreamId) -> Option<u64> {
+        let stream = self.stream(id);
+        let mut stream = lock(&stream);
+        stream.load(self);
+        if !stream.is_loaded() {
+            return Some(LOG_RETRY_MS);
+        }
+        if stream.quarantine.is_some() {
+            return None;
+        }
+        if let Err(error) = stream.flush(self) {
+            note(self, &mut stream, &error);
+        }
+        for _ in 0..TRANSITIONS_MAX {
+            let seen = observe(self, &mut stream);
+            let now = self.ports().clock.now();
+            let decision = next(&Situation { state: &stream.state, seen: &seen, now });
+            let decision = second_opinion(decision, &stream);
+            stream.report = decision.report.clone();
+            if decision.events.is_empty() {
+                carry_out(self, &mut stream, &decision.actions);
+                return look_again(self, &mut stream, &decision);
+            }
+            if !transition(self, &mut stream, &decision, &Cause::engine()) {
+                return Some(LOG_RETRY_MS);
+            }
+        }
+        Some(0)
+    }
+}
+
+fn look_again(engine: &Engine, stream: &mut Stream, decision: &Decision) -> Option<u64> {
+    if out_of_touch_with_the_log(engine, stream) {
+        return Some(LOG_RETRY_MS);
+    }
+    let now = engine.ports().clock.now();
+    decision.wake.map(|wake| wake.at.since_ms(now))
+}
+
+/// A decision that breaks a rule is replaced by the way back.
+fn second_opinion(decision: Decision, stream: &Stream) -> Decision {
+    let violations = check(&decision, &stream.state);
+    let Some(violation) = violations.first() else { return decision };
+    let sentence = format!("a decision of ours broke the rule {}: {}", violation.rule, violation.detail);
+    tracing::error!(stream = %stream.state.stream, %sentence, "decision not carried out");
+    let returning = stream.state.flight.as_ref().is_none_or(|flight| flight.returning.is_some());
+    if returning {
+        let actions = decision.actions.into_iter().filter(taxiway_decide::check::is_way_back).collect();
+        let waiting = vec![WaitingOn::Held { why: sentence }];
+        return Decision { events: Vec::new(), actions, wake: decision.wake, report: Report { waiting } };
+    }
+    way_back(stream, ReturnCause::Invariant, &sentence)
+}
+
+fn way_back(stream: &Stream, cause: ReturnCause, sentence: &str) -> Decision {
+    let generation = stream.state.generation.next();
+    let split = taxiway_decide::environment::to_baseline(stream.state.stable.clone());
+    Decision {
+        events: vec![
+            Event::ReturnDecided { cause, sentence: sentence.to_owned() },
+            Event::SplitIntended { generation, split },
+        ],
+        actions: vec![Action::ToBaseline { stream: stream.state.stream.clone(), generation }],
+        wake: None,
+        report: Report { waiting: vec![WaitingOn::Return] },
+    }
+}
+
+/// Appends, then carries out; the way back the other way round. False when nothing could be recorded.
+pub(crate) fn transition(engine: &Engine, stream: &mut Stream, decision: &Decision, cause: &Cause) -> bool {
+    let back = decision.events.iter().find_map(|event| match event {
+        Event::ReturnDecided { .. } => decision.events.iter().find_map(|event| match event {
+            Event::SplitIntended { generation, .. } => Some(*generation),
+            _ => None,
+        }),
+        _ => None,
+    });
+    let decided_at = engine.ports().clock.now();
+    if let Some(generation) = back {
+        execute::to_baseline(engine.ports(), stream, generation);
+    }
+    if !stream.unlogged.is_empty() {
+        // What happened before is not on record yet, so nothing after it can be.
+        if back.is_some() {
+            stream.take_unlogged(&decision.events, cause, decided_at);
+        }
+        return false;
+    }
+    match stream.append(engine, &decision.events, cause) {
+        Ok(()) => {
+            after_append(engine, stream, &decision.events);
+            carry_out(engine, stream, &decision.actions);
+            true
+        }
+        Err(log::Error::Conflict { .. }) => {
+            stream.reload(engine);
+            true
+        }
+        Err(error) => {
+            note(engine, stream, &error);
+            if back.is_some() {
+                stream.take_unlogged(&decision.events, cause, decided_at);
+            }
+            false
+        }
+    }
+}
+
+fn after_append(engine: &Engine, stream: &mut Stream, events: &[Event]) {
+    let anew = events.iter().any(|event| {
+        matches!(
+            event,
+            Event::EvidenceRecorded { .. } | Event::SplitObserved { .. } | Event::StepEntered { .. }
+        )
+    });
+    if anew {
+        rebase(engine.ports(), stream);
+    }
+}
+
+fn carry_out(engine: &Engine, stream: &mut Stream, actions: &[Action]) {
+    for action in actions {
+        execute(engine, stream, action);
+    }
+}
+
+fn note(engine: &Engine, stream: &mut Stream, error: &log::Error) {
+    tracing::error!(stream = %stream.state.stream, %error, "nothing can be recorded");
+    let since = stream.log_trouble.as_ref().map_or(engine.ports().clock.monotonic_ms(), |(_, since)| *since);
+    stream.log_trouble = Some((error.to_string(), since));
+    if let log::Error::Fenced { .. } = error {
+        stream.quarantine = Some(error.to_string());
+    }
+    silence(engine, stream);
+}
+
+/// A canary nobody can record anything of goes back: evidence that cannot be kept is none.
+fn silence(engine: &Engine, stream: &mut Stream) {
+    let Some((why, since)) = stream.log_trouble.clone() else { return };
+    let exposed = stream.state.routes.split.weight > WeightBp::ZERO;
+    let returning = stream.state.flight.as_ref().is_none_or(|flight| flight.returning.is_some());
+    let long = engine.ports().clock.monotonic_ms().saturating_sub(since) >= LOG_SILENCE_MS;
+    if exposed && !returning && long {
+        let sentence = format!("nothing could be recorded for {} s: {why}", LOG_SILENCE_MS / 1_000);
+        let decision = way_back(stream, ReturnCause::Source, &sentence);
+        let at = engine.ports().clock.now();
+        for action in &decision.actions {
+            execute(engine, stream, action);
+        }
+        stream.take_unlogged(&decision.events, &Cause::engine(), at);
+    }
+}
+
+fn out_of_touch_with_the_log(engine: &Engine, stream: &mut Stream) -> bool {
+    if stream.log_trouble.is_none() {
+        return false;
+    }
+    silence(engine, stream);
+    true
+}
