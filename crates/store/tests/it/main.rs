@@ -1,0 +1,5 @@
+//! One binary for all tests of the store.
+
+mod contract;
+mod samples;
+mod sqlite_open;
