@@ -11,6 +11,7 @@ pub mod handle;
 pub mod judge;
 pub mod next;
 pub mod plan;
+pub mod preflight;
 pub mod replay;
 
 pub use check::check;
