@@ -2,4 +2,8 @@
 //!
 //! Adapters never meet each other; the binary joins them.
 
+mod child;
+mod http;
+mod proc;
 pub mod traffic;
+pub mod workload;

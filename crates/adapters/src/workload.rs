@@ -1,0 +1,3 @@
+//! Where versions run, one system a module.
+
+pub mod process;
