@@ -1,7 +1,9 @@
 //! What was seen of the traffic, as integers: counts and an exponential histogram.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Buckets per doubling of the histogram are `2^SCALE`: base `2^(1/64)`, error at most 0.54 %.
 /// A regression of 20 % is 17 buckets. This is OpenTelemetry's exponential histogram at scale 6.
@@ -13,7 +15,46 @@ pub const SCALE: u32 = 6;
 #[serde(transparent)]
 pub struct Histogram {
     /// Bucket index to the number of values in it; a missing one is zero.
+    #[serde(deserialize_with = "read_buckets")]
     pub buckets: BTreeMap<i16, u64>,
+}
+
+/// Reads bucket indices whether they come as numbers or as text: JSON's keys are text, and within
+/// an internally tagged enum serde does not turn them back into numbers by itself.
+fn read_buckets<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<i16, u64>, D::Error> {
+    struct Index;
+
+    impl Visitor<'_> for Index {
+        type Value = i16;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a bucket index")
+        }
+
+        fn visit_i64<E: de::Error>(self, index: i64) -> Result<i16, E> {
+            i16::try_from(index).map_err(E::custom)
+        }
+
+        fn visit_u64<E: de::Error>(self, index: u64) -> Result<i16, E> {
+            i16::try_from(index).map_err(E::custom)
+        }
+
+        fn visit_str<E: de::Error>(self, index: &str) -> Result<i16, E> {
+            index.parse().map_err(E::custom)
+        }
+    }
+
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    struct Key(i16);
+
+    impl<'de> Deserialize<'de> for Key {
+        fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+            source.deserialize_any(Index).map(Self)
+        }
+    }
+
+    let read = BTreeMap::<Key, u64>::deserialize(source)?;
+    Ok(read.into_iter().map(|(Key(index), count)| (index, count)).collect())
 }
 
 impl Histogram {

@@ -196,7 +196,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_bytes_max: 64 * 1024,
-            header_count_max: 128,
+            header_count_max: 100, // as many as are parsed without allocating
             body_bytes_max: 1024 * 1024 * 1024,
             connections_max: 20_000,
             header_ms_max: 10_000,

@@ -1,0 +1,172 @@
+//! The process around the data plane: directory, lock, control socket, signals, leaving.
+
+use crate::control::{self, Leave};
+use crate::error::Error;
+use crate::plane::{Plane, Sockets};
+use crate::{metrics, persist, probe};
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// The control socket's name within `<dir>/proxy`.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// How long open requests may take after a SIGTERM.
+const TERM_DRAIN_MS: u64 = 30_000;
+/// How often certificates, kept tables that could not be served and the wall clock are looked at.
+const CHORES_MS: u64 = 1_000;
+/// How often a leaving process looks whether everything has ended.
+const LEAVING_POLL_MS: u64 = 10;
+
+/// How a proxy is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The data directory; the proxy uses `proxy/` in it.
+    pub dir: PathBuf,
+    /// The control socket; `<dir>/proxy/control.sock` unless set.
+    pub control_socket: Option<PathBuf>,
+    /// A loopback address that answers GET with the metrics.
+    pub metrics: Option<SocketAddr>,
+    /// Threads that serve; as many as the machine has cores unless set.
+    pub cores: Option<usize>,
+}
+
+impl Options {
+    /// Where the control socket is.
+    pub fn control_socket(&self) -> PathBuf {
+        self.control_socket.clone().unwrap_or_else(|| self.directory().join(CONTROL_SOCKET))
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.dir.join("proxy")
+    }
+}
+
+/// Serves until told to leave (`Ask::Shutdown`, SIGTERM, SIGINT) and open requests have ended.
+pub fn run(options: Options) -> Result<(), Error> {
+    start(options)?.wait()
+}
+
+/// A proxy that is up: its control socket answers, its kept tables are served.
+pub struct Running {
+    runtime: tokio::runtime::Runtime,
+    plane: Arc<Plane>,
+    leave: mpsc::Receiver<Leave>,
+    lock: File,
+}
+
+/// Starts a proxy in this process.
+pub fn start(options: Options) -> Result<Running, Error> {
+    let directory = options.directory();
+    let lock = prepare(&directory)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(Error::Start)?;
+    let cores = options.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let plane = Arc::new(Plane::start(directory.clone(), cores.max(1), Sockets::new())?);
+    let unserved = restore(&plane)?;
+    let (sender, leave) = mpsc::channel(4);
+    let _entered = runtime.enter();
+    let listener = control::bind(&options.control_socket())?;
+    runtime.spawn(control::serve(plane.clone(), listener, sender.clone()));
+    runtime.spawn(probe::run(plane.clone()));
+    runtime.spawn(chores(plane.clone(), unserved));
+    runtime.spawn(signals(sender));
+    if let Some(address) = options.metrics {
+        let fail = |source| Error::Metrics { address, source };
+        let listener = std::net::TcpListener::bind(address).map_err(fail)?;
+        listener.set_nonblocking(true).map_err(fail)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
+        runtime.spawn(metrics::serve(plane.clone(), listener));
+    }
+    Ok(Running { runtime, plane, leave, lock })
+}
+
+impl Running {
+    /// Serves until told to leave and open requests have ended.
+    pub fn wait(mut self) -> Result<(), Error> {
+        let Leave::After { drain_ms } =
+            self.runtime.block_on(self.leave.recv()).unwrap_or(Leave::After { drain_ms: 0 });
+        self.end(drain_ms)
+    }
+
+    /// Leaves now, open requests having so long to end.
+    pub fn stop(self, drain_ms: u64) -> Result<(), Error> {
+        self.end(drain_ms)
+    }
+
+    fn end(self, drain_ms: u64) -> Result<(), Error> {
+        self.plane.leave();
+        let plane = self.plane.clone();
+        self.runtime.block_on(async move {
+            let deadline = Instant::now() + Duration::from_millis(drain_ms);
+            while plane.connections() > 0 && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(LEAVING_POLL_MS)).await;
+            }
+        });
+        self.plane.stop();
+        self.runtime.shutdown_timeout(Duration::from_millis(500));
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn prepare(directory: &Path) -> Result<File, Error> {
+    let fail = |source| Error::Directory { path: directory.to_owned(), source };
+    fs::create_dir_all(directory).map_err(fail)?;
+    let path = directory.join("lock");
+    let lock = File::create(&path).map_err(fail)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::AlreadyServed { path }),
+        Err(TryLockError::Error(source)) => Err(Error::Directory { path, source }),
+    }
+}
+
+/// Serves every kept table; returns those that could not be served, to be tried again.
+fn restore(plane: &Plane) -> Result<Vec<persist::Kept>, Error> {
+    let fail = |source| Error::Directory { path: plane.directory.clone(), source };
+    let mut unserved = Vec::new();
+    for kept in persist::read_all(&plane.directory).map_err(fail)? {
+        match kept {
+            Ok(kept) => {
+                if let Err(error) = plane.restore(kept.clone(), 0) {
+                    tracing::error!(stream = %kept.table.stream, %error, "kept table not served; trying again");
+                    unserved.push(kept);
+                }
+            }
+            Err(unreadable) => tracing::error!("{unreadable}"),
+        }
+    }
+    Ok(unserved)
+}
+
+async fn chores(plane: Arc<Plane>, mut unserved: Vec<persist::Kept>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(CHORES_MS)).await;
+        plane.clock.follow_wall();
+        plane.reload_certificates();
+        unserved
+            .retain(|kept| !plane.is_served(&kept.table.stream) && plane.restore(kept.clone(), 0).is_err());
+    }
+}
+
+async fn signals(leave: mpsc::Sender<Leave>) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be received; use the control socket to shut down");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    let _ = leave.send(Leave::After { drain_ms: TERM_DRAIN_MS }).await;
+}

@@ -1,0 +1,4 @@
+//! The proxy over real sockets on loopback.
+
+mod serving;
+mod world;
