@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use super::process::Process;
 use crate::needs::Need;
-use crate::shell::Error;
+use crate::shell::{self, Error};
+
+const OURS: &str = "Taxiway";
 
 /// What the bench needs from Debian.
 pub(super) const NEEDS: &[Need] = &[
@@ -41,6 +45,17 @@ impl Peer {
         Self { name: "HAProxy", program, start: start_haproxy }
     }
 
+    /// Our own, built for release as the example that runs the proxy alone.
+    pub(super) fn taxiway(root: &Path) -> Result<Self, Error> {
+        let mut build = shell::cargo(root);
+        shell::run(build.args(["build", "-q", "--release", "-p", "taxiway-proxy", "--example", "proxy"]))?;
+        Ok(Self {
+            name: OURS,
+            program: shell::target(root).join("release/examples/proxy"),
+            start: start_taxiway,
+        })
+    }
+
     /// Starts it and waits until it listens; its files go into `folder`.
     pub(super) fn start(&self, folder: &Path, addresses: Addresses) -> Result<Process, Error> {
         (self.start)(&self.program, folder, addresses)?.listening(addresses.front)
@@ -48,6 +63,9 @@ impl Peer {
 
     /// The version it reports, with its name.
     pub(super) fn version(&self) -> String {
+        if self.name == OURS {
+            return "Taxiway of this commit".to_owned();
+        }
         // nginx reports on stderr.
         let output = Command::new(&self.program).arg("-v").output();
         let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
@@ -129,4 +147,44 @@ fn start_haproxy(program: &Path, folder: &Path, addresses: Addresses) -> Result<
     let mut command = Command::new(program);
     command.args(["-db", "-q", "-f"]).arg(&file);
     Process::start("HAProxy", &mut command, &folder.join("haproxy.log"))
+}
+
+fn start_taxiway(program: &Path, folder: &Path, addresses: Addresses) -> Result<Process, Error> {
+    let data = folder.join("taxiway");
+    // A table kept from the round before would be served on its old port.
+    let _ = fs::remove_dir_all(&data);
+    let file = folder.join("table.json");
+    write(&file, &table(addresses).to_string())?;
+    let mut command = Command::new(program);
+    command.arg(&data).arg(&file);
+    Process::start(OURS, &mut command, &folder.join("taxiway.log"))
+}
+
+/// A table as the engine sends it in the middle of a canary, with everything switched on that every request passes
+/// through: sticky users, a rule for internal users, endpoint classes, forwarded headers, limits, health checks, a lease.
+fn table(addresses: Addresses) -> serde_json::Value {
+    let backend = |address: SocketAddr| json!([{"address": address, "protocol": "http1", "accepting": true}]);
+    json!({
+        "stream": {"service": "bench", "environment": "local"},
+        "generation": 1,
+        "listen": {
+            "addresses": [addresses.front],
+            "tls": null,
+            "sticky": {"by": "header", "name": "x-user"},
+            "trusted_proxies": ["10.0.0.0/8"],
+            "limits": {},
+            "endpoint_classes": [{"name": "checkout", "prefix": "/checkout"}, {"name": "item", "prefix": "/item"}],
+            "health": {"path": "/health", "interval_ms": 1_000, "timeout_ms": 500, "unhealthy_after": 3, "healthy_after": 1}
+        },
+        "baseline": "v1",
+        "canary": {
+            "version": "v2",
+            "weight": 1_000,
+            "header": {"from": "header", "name": "x-internal", "values": ["yes"]},
+            "mirror": 0,
+            "lease_ms": 60_000,
+            "drain_ms": 10_000
+        },
+        "backends": {"v1": backend(addresses.v1), "v2": backend(addresses.v2)}
+    })
 }

@@ -45,7 +45,7 @@ pub(super) fn run(root: &Path, words: &[String]) -> Result<(), Error> {
     let find = |program: &str| provided.find(program).expect("nothing is missing");
     let folder = scratch(root, "bench-proxy")?;
     let clients = (Wrk::new(find("wrk"), &folder)?, Load::build(root)?);
-    let compared = [Peer::nginx(find("nginx")), Peer::haproxy(find("haproxy"))];
+    let compared = [Peer::nginx(find("nginx")), Peer::haproxy(find("haproxy")), Peer::taxiway(root)?];
 
     let mut samples: Vec<Vec<Sample>> = compared.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
