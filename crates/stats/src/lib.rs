@@ -34,4 +34,4 @@ mod window;
 
 pub use error::Error;
 pub use increment::Boundary;
-pub use window::{Arm, Window};
+pub use window::{Arm, FULL_CANARY, FULL_S, Window};

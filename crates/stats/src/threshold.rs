@@ -108,14 +108,77 @@ impl Plain {
     }
 }
 
-/// Bad requests to calibrate for when `expected` of them are expected on both sides together: three standard deviations
-/// more, and five.
-pub fn errors_max(expected: f64) -> u64 {
-    (expected.max(0.0) + 3.0 * expected.max(0.0).sqrt() + 5.0) as u64
+/// Share of `alpha` spent on the calibrated threshold; the rest pays for the time after the calibrated range.
+const SPENT: f64 = 0.9;
+
+/// Probability that a bad request is the canary's, by row of [`TABLE`].
+const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
+
+/// Expected bad requests over the horizon, by column of [`TABLE`].
+const ERRORS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
+
+/// Evidence that 0.9 % of healthy canaries exceed, for `alpha` of 1 %, with [`crate::reject`]'s default weights and start:
+/// 200,000 simulated canaries per entry up to 3,000 bad requests, 20,000 beyond (`judgebench calibrate`, seed 20261120).
+#[rustfmt::skip]
+const TABLE: Table = [[100.0; ERRORS.len()]; PARTS.len()];
+
+/// The same for 0.45 %, for `alpha` of 0.5 %: half of a verdict's error, when the other half goes to the other metrics.
+#[rustfmt::skip]
+const TABLE_HALF: Table = [[200.0; ERRORS.len()]; PARTS.len()];
+
+type Table = [[f64; ERRORS.len()]; PARTS.len()];
+
+/// The threshold for one metric judged alone by [`crate::reject::Test::new`] with slack 0, as the bad requests add up.
+///
+/// For constant share and rare events it is exact up to the simulation's error; for a schedule it takes the largest of the
+/// shares' thresholds, which is measured and not proved (`docs/benchmarks/judge.md`). With a slack, other weights or many
+/// metrics use [`ville`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibrated {
+    ln_inside: f64,
+    ln_after: f64,
+    errors_max: f64,
 }
 
-/// Share of `alpha` for the calibrated threshold; the rest pays for [`ville`]'s bound after the calibrated range.
-pub const CALIBRATED_PART: f64 = 0.9;
+impl Calibrated {
+    /// `alpha`: false-alarm probability over the whole canary; below 0.5 % it is [`ville`], and 0.5 or 1 % are the values
+    /// that tables exist for (others use the next smaller one). `theta`: tolerated ratio. `shares`: smallest and largest share of the traffic that the plan gives the canary. `expected`: bad
+    /// requests of both sides expected over the horizon at the baseline's rate, divided by the dispersion.
+    pub fn new(alpha: f64, theta: f64, shares: [f64; 2], expected: f64) -> Result<Self, Error> {
+        Error::unless(alpha > 0.0 && alpha < 1.0, "alpha", alpha, "between 0 and 1")?;
+        Error::unless(theta > 0.0 && theta <= 1e3, "theta", theta, "a ratio above 0 and at most 1000")?;
+        for share in shares {
+            Error::unless(share > 0.0 && share < 1.0, "share", share, "between 0 and 1")?;
+        }
+        Error::unless(expected >= 0.0, "expected", expected, "0 or more bad requests")?;
+        let parts = shares.map(|share| theta * share / (theta * share + 1.0 - share));
+        let ln_after = ville(alpha * (1.0 - SPENT));
+        let plain = Self { ln_inside: ville(alpha), ln_after: ville(alpha), errors_max: f64::INFINITY };
+        let table = if alpha >= 0.01 { &TABLE } else { &TABLE_HALF };
+        let Some(inside) = largest(table, parts, expected) else { return Ok(plain) };
+        if alpha < 0.005 || ln(inside) >= plain.ln_inside {
+            return Ok(plain);
+        }
+        // Half as much again, so that a faulty canary's own errors do not end the calibrated range.
+        let errors_max = 1.5 * expected + 3.0 * expected.sqrt() + 5.0;
+        Ok(Self { ln_inside: ln(inside), ln_after, errors_max })
+    }
+
+    /// Log threshold after so many bad requests on both sides (divided by the dispersion).
+    pub fn ln_at(&self, errors: f64) -> f64 {
+        if errors <= self.errors_max { self.ln_inside } else { self.ln_after }
+    }
+}
+
+/// The largest entry of the table around the range of parts, for at least as many bad requests; `None` outside of it.
+fn largest(table: &Table, parts: [f64; 2], expected: f64) -> Option<f64> {
+    let column = ERRORS.iter().position(|errors| *errors >= expected)?;
+    let low = PARTS.iter().rposition(|part| *part <= parts[0]).unwrap_or(0);
+    let high = PARTS.iter().position(|part| *part >= parts[1])?;
+    let rows = &table[low.min(high)..=high.max(low)];
+    // Smaller canaries overshoot more and need less, so below the first row it is a safe bound.
+    Some(rows.iter().map(|row| row[column]).fold(0.0, f64::max))
+}
 
 /// E-value of a log evidence, capped so that it stays finite.
 pub fn e_value(ln_evidence: f64) -> f64 {

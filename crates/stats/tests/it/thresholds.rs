@@ -1,4 +1,4 @@
-use taxiway_stats::reject::WEIGHTS;
+use taxiway_stats::reject::MINIMAX;
 use taxiway_stats::threshold::{self, Plain};
 
 /// Brief, 1.4: thresholds of the plain process at 1 % by exact dynamic program (given as whole numbers).
@@ -12,7 +12,7 @@ fn calibrated_thresholds_match_the_brief() {
         (0.5, [39.0, 58.0, 67.0, 78.0]),
     ];
     for (share, row) in table {
-        let plain = Plain::new(WEIGHTS, share, 1.0).unwrap();
+        let plain = Plain::new(MINIMAX, share, 1.0).unwrap();
         for (errors_max, threshold) in [30, 100, 300, 1_000].into_iter().zip(row) {
             let ours = plain.calibrated(0.01, errors_max).exp();
             assert!((ours - threshold).abs() < 1.0, "{share} {errors_max}: {ours} is not {threshold}");
@@ -23,7 +23,7 @@ fn calibrated_thresholds_match_the_brief() {
 /// Brute force over all 2^12 orders of twelve bad requests.
 #[test]
 fn crossing_probability_is_exact() {
-    let plain = Plain::new(WEIGHTS, 0.25, 1.0).unwrap();
+    let plain = Plain::new(MINIMAX, 0.25, 1.0).unwrap();
     let ln_threshold = 3.0;
     let mut brute = 0.0;
     for order in 0u32..1 << 12 {
@@ -42,11 +42,9 @@ fn crossing_probability_is_exact() {
 #[test]
 fn a_calibrated_threshold_is_never_above_ville() {
     for share in [0.0001, 0.05, 0.9999] {
-        let plain = Plain::new(WEIGHTS, share, 1.5).unwrap();
+        let plain = Plain::new(MINIMAX, share, 1.5).unwrap();
         assert!(plain.calibrated(0.01, 200) <= threshold::ville(0.01));
         assert!(plain.crossing(threshold::ville(0.01), 200) <= 0.01);
     }
-    assert_eq!(threshold::errors_max(0.0), 5);
-    assert_eq!(threshold::errors_max(100.0), 135);
     assert!(Plain::new([0.0; 6], 0.5, 1.0).is_err());
 }

@@ -12,6 +12,15 @@ const WINDOWS: [Window; 6] = [
     Window::new(60, 930, 4, 10),
 ];
 
+/// The brief's plain process.
+fn plain(theta: f64, delta: f64) -> reject::Test {
+    reject::Test::new(theta, delta, 3600.0)
+        .and_then(|test| test.weighted(reject::MINIMAX))
+        .and_then(|test| test.first(1.0))
+        .expect("fixed parameters")
+        .rare()
+}
+
 fn reject_evidence(test: &reject::Test) -> f64 {
     let mut state = test.start();
     for window in &WINDOWS {
@@ -29,14 +38,15 @@ fn reject_matches_the_reference_vector() {
         (1.25, 0.001, 3.056_092_063_537),
     ];
     for (theta, delta, ln_evidence) in expected {
-        let test = reject::Test::new(theta, delta, 3600.0).unwrap().rare().first(1.0).unwrap();
+        let test = plain(theta, delta);
         close(reject_evidence(&test), ln_evidence);
     }
 }
 
 #[test]
 fn start_time_mixture_matches_the_reference_vector() {
-    let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().rare();
+    let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().weighted(reject::MINIMAX).unwrap();
+    let test = test.first(0.5).unwrap().rare();
     close(reject_evidence(&test), 4.221_501_833_117);
 }
 
@@ -131,7 +141,7 @@ fn profile_excludes_tenfold_before_twofold() {
 #[test]
 fn few_errors_against_none() {
     let needed = |share: f64| {
-        let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().first(1.0).unwrap();
+        let test = plain(1.0, 0.0);
         let total = 1_000_000u64;
         let canary = (share * total as f64) as u64;
         (1..20)
@@ -144,7 +154,7 @@ fn few_errors_against_none() {
     };
     assert_eq!([0.05, 0.1, 0.2, 0.5].map(needed), [3, 4, 5, 9]);
     let evidence = |bad: u64| {
-        let test = reject::Test::new(1.0, 0.0, 3600.0).unwrap().first(1.0).unwrap();
+        let test = plain(1.0, 0.0);
         let mut state = test.start();
         test.fold(&mut state, &Window::new(10_000, 10_000, bad, 0), 1.0);
         test.ln_evidence(&state).exp()
@@ -174,4 +184,31 @@ fn dispersion_is_one_for_even_counts_and_grows_with_clusters() {
 #[track_caller]
 fn within_percent(ours: f64, theirs: f64) {
     assert!((ours / theirs - 1.0).abs() < 0.01, "{ours} is not about {theirs}");
+}
+
+/// Clusters show alike in windows of any length, noise between instances in proportion to the length.
+#[test]
+fn learning_tells_clusters_from_noise() {
+    let windows = |draw: &dyn Fn(u64, u64) -> u64| -> Vec<Vec<Arm>> {
+        (0..360)
+            .map(|window| (0..10).map(|pod| Arm { total: 10_000, bad: draw(window, pod) }).collect())
+            .collect()
+    };
+    // A fixed scatter with variance near the mean of 100 in any window length: nothing to learn.
+    let scatter =
+        |window: u64, pod: u64| (window * 7_919 + pod * 104_729).wrapping_mul(2_654_435_761) >> 7 & 31;
+    let independent = dispersion::learn(&windows(&|window, pod| 84 + scatter(window, pod)), &[1, 6, 30]);
+    assert_eq!((independent.phi, independent.tau), (1.0, 0.0));
+    // Every tenth pod-window has a cluster of 100 more.
+    let cluster = |window: u64, pod: u64| if (window * 3 + pod * 7).is_multiple_of(10) { 100 } else { 0 };
+    let clusters =
+        dispersion::learn(&windows(&|window, pod| 84 + scatter(window, pod) + cluster(window, pod)), &[1]);
+    assert!(clusters.phi > 5.0 && clusters.tau == 0.0, "{clusters:?}");
+    // Half of the pods fail 20 % more, half 20 % less, all the time.
+    let lasting =
+        |window: u64, pod: u64| 64 + scatter(window, pod) + if pod.is_multiple_of(2) { 40 } else { 0 };
+    let noise = dispersion::learn(&windows(&lasting), &[1, 6, 30]);
+    assert!((noise.tau - 0.2).abs() < 0.02, "{noise:?}");
+    let empty = dispersion::learn(&[], &[1, 6, 30]);
+    assert_eq!((empty.phi, empty.tau), (1.0, 0.0));
 }
