@@ -19,3 +19,5 @@ pub mod command;
 pub mod decision;
 pub mod event;
 pub mod observation;
+pub mod document;
+pub mod presets;

@@ -1,0 +1,76 @@
+//! Reads `taxiway.yaml` into a [`ServiceSpec`], or says everything that is wrong with it.
+//!
+//! Bytes in, value out: no file is opened here. [`parse`] makes a tree of nodes that know their
+//! place, within budgets; [`fields`] reads it by the one table of keys in [`keys`], from which
+//! the JSON Schema and the reference page are written too, so that they cannot say anything else.
+
+mod analysis;
+mod checks;
+mod fields;
+pub mod keys;
+mod node;
+mod parse;
+mod problem;
+mod service;
+mod strategy;
+mod target;
+mod traffic;
+mod value;
+
+pub use problem::{Code, PROBLEMS_MAX, Problem};
+
+use crate::service::ServiceSpec;
+
+/// Reads a service's description. Relative paths in it are resolved against `directory`, which is
+/// absolute. Fails with every problem found (at most [`PROBLEMS_MAX`]), in the order of the file.
+pub fn read(bytes: &[u8], directory: &str) -> Result<ServiceSpec, Vec<Problem>> {
+    let text = match parse::text(bytes) {
+        Ok(text) => text,
+        Err(problem) => return Err(vec![*problem]),
+    };
+    let context = fields::Context::new(text, directory);
+    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context));
+    let problems = context.into_problems();
+    match spec {
+        Some(spec) if problems.is_empty() => Ok(spec),
+        _ => {
+            debug_assert!(!problems.is_empty(), "a description is read, or there is a problem");
+            Err(problems)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fields::asked, keys, read};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_key_of_the_table_is_asked_for_by_the_reader() {
+        let largest = include_bytes!("../tests/it/largest.yaml");
+        // Short forms leave the long ones unread, so both are read.
+        let short: &[u8] = b"name: a\nowner: b\ntarget: {command: a}\ntraffic: {listen: '127.0.0.1:1'}\n\
+            strategy: {preset: canary, bake: 1s, analysis: true, approval: [full]}\n\
+            analysis: {metrics: {error_rate: {measure: error_rate}}}\n\
+            checks: [{name: a, at: end, http: {url: 'http://a'}}]\n";
+        let probes = b"name: a\nowner: b\ntarget: {command: a, readiness: {tcp: true}}\ntraffic: {listen: '127.0.0.1:1'}\n";
+        for text in [&largest[..], short, probes] {
+            read(text, "/").expect("these descriptions are good");
+        }
+        let table: BTreeSet<_> = keys::sections()
+            .iter()
+            .flat_map(|s| s.keys.iter().map(|k| (s.name, k.name.to_owned())))
+            .collect();
+        let asked = asked::all();
+        assert_eq!(
+            table.difference(&asked).collect::<Vec<_>>(),
+            Vec::<&(&str, String)>::new(),
+            "never asked for"
+        );
+        assert_eq!(
+            asked.difference(&table).collect::<Vec<_>>(),
+            Vec::<&(&str, String)>::new(),
+            "not in the table"
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! The model's tests, one binary.
+
+mod document_bad;
+mod document_good;
