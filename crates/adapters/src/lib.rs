@@ -2,6 +2,7 @@
 //!
 //! Adapters never meet each other; the binary joins them.
 
+pub mod checks;
 mod child;
 mod http;
 mod proc;

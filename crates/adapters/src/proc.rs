@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -75,6 +76,23 @@ impl Identity {
 /// The id of the running boot.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When the first process of ours that used the file began, in clock ticks of this boot: nothing older can belong to it,
+/// so that no older process need be looked at.
+pub(crate) fn since_ticks(file: &Path) -> u64 {
+    let kept = fs::read_to_string(file).unwrap_or_default();
+    if let Some((boot, ticks)) = kept.trim().split_once(' ')
+        && boot == boot_id()
+        && let Ok(ticks) = ticks.parse()
+    {
+        return ticks;
+    }
+    let own = Identity::of(std::process::id().cast_signed()).map_or(0, |me| me.start_ticks);
+    if let Err(error) = fs::write(file, format!("{} {own}\n", boot_id())) {
+        tracing::warn!(file = %file.display(), %error, "cannot be written");
+    }
+    own
 }
 
 /// Every living process.

@@ -3,7 +3,7 @@
 mod adoption;
 mod lifecycle;
 mod limits;
-mod role;
+pub(crate) mod role;
 mod stopping;
-mod supervised;
+pub(crate) mod supervised;
 mod trouble;

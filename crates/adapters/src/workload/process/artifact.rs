@@ -5,7 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
 use sha2::{Digest as _, Sha256};
 use taxiway_model::ids::Digest;
 use taxiway_model::service::ArtifactRef;
@@ -13,6 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::problem::Problem;
+
+/// How long a server may send nothing in the middle of an artifact.
+const STALL: Duration = Duration::from_secs(30);
 
 type Fetched = Result<PathBuf, Problem>;
 
@@ -89,12 +95,23 @@ async fn fetch(directory: PathBuf, from: String, expected: Option<Digest>) -> Fe
 }
 
 async fn download(directory: &Path, from: &str, expected: Option<Digest>) -> Fetched {
-    let failed = |error: reqwest::Error| unreadable(from, error);
-    let mut response =
-        reqwest::get(from).await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let request = Request::get(from).header("user-agent", "taxiway").body(Full::default());
+    let request = request.map_err(|error| unreadable(from, error))?;
+    let response = crate::http::send(request).await.map_err(|why| unreadable(from, why))?;
+    if response.status() != StatusCode::OK {
+        return Err(unreadable(from, format!("it was answered {}", response.status().as_u16())));
+    }
     let mut aside = Aside::new(directory).map_err(|error| unreadable(from, error))?;
-    while let Some(piece) = response.chunk().await.map_err(failed)? {
-        aside.write(&piece).map_err(|error| unreadable(from, error))?;
+    let mut body = response.into_body();
+    // A server that stops sending must not hold the start for ever.
+    while let Some(frame) = tokio::time::timeout(STALL, body.frame())
+        .await
+        .map_err(|_| unreadable(from, format!("nothing came for {} s", STALL.as_secs())))?
+    {
+        let frame = frame.map_err(|error| unreadable(from, error))?;
+        if let Some(piece) = frame.data_ref() {
+            aside.write(piece).map_err(|error| unreadable(from, error))?;
+        }
     }
     // What is fetched to be run has to be runnable; a server has no word for that.
     aside.keep(directory, from, expected, 0o755)

@@ -148,8 +148,11 @@ async fn get(question: &Question, path: &str) -> Result<(), String> {
         .header("user-agent", "taxiway-probe")
         .body(Full::new(Bytes::new()))
         .map_err(|error| format!("{path} cannot be asked for: {error}"))?;
-    let h2c = question.protocol == UpstreamProtocol::H2c;
-    let response = crate::http::send(&authority, request, h2c).await.map_err(hint)?;
+    let response = match question.protocol {
+        UpstreamProtocol::Http1 => crate::http::send(request).await,
+        UpstreamProtocol::H2c => crate::http::send_h2c(request).await,
+    };
+    let response = response.map_err(hint)?;
     let status = response.status();
     if status.is_success() { Ok(()) } else { Err(format!("GET {path} was answered {}", status.as_u16())) }
 }

@@ -13,7 +13,7 @@ use taxiway_model::decision::{DesiredVersion, DesiredWorkload};
 use taxiway_model::ids::StreamId;
 use taxiway_model::time::Timestamp;
 
-use crate::proc::{Identity, boot_id};
+use crate::proc::{Identity, since_ticks};
 
 /// One instance, written before it is started and again when it has a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,13 +41,6 @@ pub(super) struct State {
     _lock: File,
 }
 
-/// When the first supervisor of this directory in this boot began: nothing older can be an instance of it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Since {
-    boot_id: String,
-    start_ticks: u64,
-}
-
 impl State {
     /// Opens (or makes) the directory; `None` when another supervisor holds it.
     pub(super) fn open(directory: PathBuf) -> io::Result<Option<Self>> {
@@ -60,17 +53,9 @@ impl State {
         }
     }
 
-    /// Clock ticks at which the first supervisor of this boot began.
+    /// Clock ticks at which the first supervisor of this directory in this boot began.
     pub(super) fn since_ticks(&self) -> u64 {
-        let path = self.directory.join("since.json");
-        let own = Identity::of(std::process::id().cast_signed()).map_or(0, |me| me.start_ticks);
-        match read::<Since>(&path) {
-            Some(since) if since.boot_id == boot_id() => since.start_ticks,
-            _ => {
-                write_or_warn(&path, &Since { boot_id: boot_id(), start_ticks: own });
-                own
-            }
-        }
+        since_ticks(&self.directory.join("since"))
     }
 
     /// Streams that have a directory here.

@@ -21,6 +21,8 @@ fn play() {
         "server" => serve(),
         "eater" => eat(),
         "spinner" => spin(),
+        "checker" => crate::checks::commands::check_for_ever(),
+        "https" => crate::checks::https::ask(),
         "supervisor" => super::adoption::supervise(),
         other => panic!("there is no role {other}"),
     }
