@@ -8,7 +8,7 @@ use taxiway_model::decision::{
     Action, DesiredVersion, DesiredWorkload, WaitingOn, table_digest,
 };
 use taxiway_model::event::{Event, Split};
-use taxiway_model::ids::VersionName;
+use taxiway_model::ids::{Generation, VersionName};
 use taxiway_model::observation::{InstancePhase, Observed, TrafficStatus, WorkloadStatus};
 use taxiway_model::route::{Backend, CanaryRoute, RouteTable};
 use taxiway_model::weight::WeightBp;
@@ -121,8 +121,8 @@ fn routed(situation: &Situation<'_>, place: &Place<'_>, draft: &mut Draft) -> Re
     if draft.decided() {
         return Reached::Ready;
     }
-    if state.routes.split != place.serve {
-        let generation = state.generation.next();
+    if state.routes.split != place.serve || ahead(situation).is_some() {
+        let generation = next_generation(situation);
         draft.events.push(Event::SplitIntended { generation, split: place.serve.clone() });
         return Reached::Ready;
     }
@@ -139,6 +139,18 @@ fn routed(situation: &Situation<'_>, place: &Place<'_>, draft: &mut Draft) -> Re
         let_go(situation, place.want, &table, traffic, draft);
     }
     Reached::Routed
+}
+
+/// The router's generation where it is newer than any intent on record: somebody went back, and the
+/// record of it was lost in a crash. Only the way back acts before it is recorded.
+pub(super) fn ahead(situation: &Situation<'_>) -> Option<Generation> {
+    let traffic = situation.seen.traffic.known()?;
+    (traffic.generation > situation.state.generation).then_some(traffic.generation)
+}
+
+/// The generation of a new intent for the router.
+pub(super) fn next_generation(situation: &Situation<'_>) -> Generation {
+    situation.state.generation.max(ahead(situation).unwrap_or_default()).next()
 }
 
 fn waiting_for_router(situation: &Situation<'_>, draft: &mut Draft) {

@@ -119,6 +119,12 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
     let state = situation.state;
     let deadlines = &flight.plan.deadlines;
     let version = &flight.plan.version.name;
+    if let Some(generation) = exposure::ahead(situation) {
+        let sentence = format!(
+            "the router was sent back ({generation}) and the record of why was lost in a crash"
+        );
+        return Some((ReturnCause::Invariant, sentence));
+    }
     if let Observed::Known(status) = &situation.seen.workload {
         if let Some(why) = status.broken.get(version) {
             return Some((ReturnCause::NotReady, format!("{version} cannot be started: {why}")));
@@ -281,7 +287,7 @@ fn advance(situation: &Situation<'_>, flight: &Flight, index: u16, by_hand: bool
         None => format!("{version} has all the traffic; it is the first version here"),
     };
     draft.events.push(Event::SplitIntended {
-        generation: situation.state.generation.next(),
+        generation: exposure::next_generation(situation),
         split: to_baseline(Some(version)),
     });
     draft.events.push(ended(Outcome::Released, sentence));
