@@ -85,6 +85,14 @@ pub struct StoredRecord {
     pub hash: Digest,
 }
 
+impl StoredRecord {
+    /// Whether its payload was redacted or has expired: then it reads as empty, though its digest is
+    /// that of something else.
+    pub fn is_withheld(&self) -> bool {
+        self.record.payload.is_empty() && self.payload_digest != Digest::of(b"")
+    }
+}
+
 /// The hash that chains a record to the one before it: SHA-256 over the stored fields, each
 /// preceded by its length, the payload by its digest only, so that a payload can expire without
 /// breaking the chain.

@@ -106,7 +106,9 @@ impl Log for Store {
         }
         // Nothing can fail from here on: all of it is kept or, above, none.
         state.head = head;
-        new.into_iter().for_each(|stored| state.keep(stored));
+        for stored in new {
+            state.keep(stored);
+        }
         Ok(Appended { seq, records: answer })
     }
 
@@ -161,7 +163,9 @@ impl Log for Store {
             Err(error) => (None, Some(error.to_string())),
         };
         let mut walk = Walk::new(kept, None);
-        complaint.into_iter().for_each(|what| walk.damage(what));
+        if let Some(what) = complaint {
+            walk.damage(what);
+        }
         state.records.iter().for_each(|stored| walk.step(stored, Payload::Present));
         Ok(walk.finish())
     }

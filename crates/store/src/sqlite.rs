@@ -30,7 +30,7 @@ use crate::note::Key;
 use crate::points::{CHECKPOINT_BEFORE_SIGN, reach};
 use data_dir::DataDir;
 use readers::Readers;
-use writer::{Answer, Ask, Writer};
+use writer::{Ask, Writer};
 
 /// How a log is opened; the defaults are those of the product.
 #[derive(Debug, Clone)]
@@ -77,16 +77,32 @@ impl Store {
         self.key.verifier()
     }
 
-    /// Takes the payload with this digest out of the log for good, for the reason `why`; what
-    /// surrounded it stays and the chain still holds. False when the log has no such payload.
-    pub fn redact(&self, digest: Digest, why: &str) -> Result<bool, Error> {
-        let ask = Ask::Redact { digest, why: why.to_owned() };
-        Ok(self.writer.ask(ask)?.count("redact")? > 0)
+    /// Takes the payload with this digest out of the log for good, in every record that has it, for
+    /// the reason `why`; what surrounded it stays and the chain still holds. Returns how many records
+    /// that are. Snapshots are left alone: they hold what was made of it.
+    ///
+    /// # Errors
+    /// As of any write.
+    pub fn redact(&self, digest: Digest, why: &str) -> Result<u64, Error> {
+        self.writer.ask(Ask::Redact { digest, why: why.to_owned() })?.count("redact")
     }
 
-    /// Takes out the payloads of one kind of event that no record after `before` has; returns how many.
+    /// Takes out the payloads of one kind of event from before a log time; returns how many, at most
+    /// 10,000 a call, so that appends need not wait long.
+    ///
+    /// # Errors
+    /// As of any write.
     pub fn expire(&self, kind: &str, before: Timestamp) -> Result<u64, Error> {
         self.writer.ask(Ask::Expire { kind: kind.to_owned(), before })?.count("expire")
+    }
+}
+
+impl Drop for Store {
+    /// What the log is at its closing is kept beside it, to be compared when it is opened again.
+    fn drop(&mut self) {
+        if let Err(error) = self.data_dir.keep_checkpoint(&self.key, || self.readers.with(rows::tree)) {
+            tracing::warn!(%error, "the log is closed without a checkpoint");
+        }
     }
 }
 
@@ -99,10 +115,7 @@ impl Log for Store {
         records: Vec<NewRecord>,
     ) -> Result<Appended, Error> {
         let stream = stream.clone();
-        match self.writer.ask(Ask::Append { stream, expected_seq, epoch, records })? {
-            Answer::Appended(appended) => Ok(appended),
-            other => Err(other.unexpected("append")),
-        }
+        self.writer.ask(Ask::Append { stream, expected_seq, epoch, records })?.appended()
     }
 
     fn read(&self, stream: &StreamId, after_seq: u64, limit: usize) -> Result<Vec<StoredRecord>, Error> {

@@ -14,10 +14,7 @@ const INSERT_RECORD: &str = "INSERT INTO records (global, stream, seq, at, actor
      reason, dedup, kind, format, payload_digest, prev_hash, hash) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
-/// A payload that was withheld and is appended anew is there again, or the new record could not be read.
-const INSERT_PAYLOAD: &str = "INSERT INTO payloads (digest, last_global, bytes) VALUES (?1, ?2, ?3) \
-     ON CONFLICT (digest) DO UPDATE SET last_global = excluded.last_global, bytes = excluded.bytes, \
-     withheld_why = NULL, withheld_seal = NULL";
+const INSERT_PAYLOAD: &str = "INSERT INTO payloads (global, bytes) VALUES (?1, ?2)";
 
 const SET_SEQ: &str = "INSERT INTO streams (stream, seq) VALUES (?1, ?2) \
      ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq";
@@ -100,7 +97,7 @@ fn insert(db: &Connection, stored: &StoredRecord) -> Result<(), Error> {
     ]);
     inserted.map_err(at("appending a record"))?;
     let mut statement = db.prepare_cached(INSERT_PAYLOAD).map_err(at("appending"))?;
-    let inserted = statement.execute(params![payload_digest.0, rows::sql(*global), record.payload]);
+    let inserted = statement.execute(params![rows::sql(*global), record.payload]);
     inserted.map_err(at("appending a payload"))?;
     reach(APPEND_AFTER_INSERT)
 }

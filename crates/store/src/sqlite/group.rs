@@ -24,8 +24,8 @@ pub(super) struct Group {
     path: PathBuf,
     options: Options,
     key: Arc<Key>,
-    /// What the log must at least cover.
-    kept: Option<Stated>,
+    /// What the log must at least cover; as an error when that cannot be told.
+    kept: Result<Option<Stated>, Error>,
 }
 
 /// The log's end, and the epoch in force.
@@ -41,7 +41,7 @@ impl Group {
         path: PathBuf,
         options: Options,
         key: Arc<Key>,
-        kept: Option<Stated>,
+        kept: Result<Option<Stated>, Error>,
     ) -> Self {
         Self { db: Some(db), end: None, path, options, key, kept }
     }
@@ -77,7 +77,7 @@ impl Group {
         };
         let mut end = match &self.end {
             Some(end) => end.clone(),
-            None => load(db, self.kept)?,
+            None => load(db, self.kept.clone()?)?,
         };
         let size = end.head.tree.size();
         let group =

@@ -86,7 +86,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Store, Error> {
     bring_up_to_date(&mut db, &path, dir)?;
     reach(OPEN_BEFORE_WRITER).map_err(told)?;
     let readers = Readers::open(&path, options.readers_max).map_err(told)?;
-    let kept = data_dir.stated(&key).map_err(told)?;
+    let kept = data_dir.stated(&key);
     let writer = Writer::start(db, path, options, Arc::clone(&key), kept).map_err(told)?;
     Ok(Store { readers, writer, key, data_dir })
 }

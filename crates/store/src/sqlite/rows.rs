@@ -11,12 +11,33 @@ use super::failure::{at, told};
 use crate::tree::Tree;
 use crate::walk::{self, Payload};
 
+/// The columns of a record, in the order every selection below has them.
+const COLUMNS: [&str; 17] = [
+    "global",
+    "stream",
+    "seq",
+    "at",
+    "actor_kind",
+    "actor_name",
+    "origin",
+    "reason",
+    "dedup",
+    "kind",
+    "format",
+    "payload_digest",
+    "prev_hash",
+    "hash",
+    "bytes",
+    "withheld_why",
+    "payload",
+];
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT r.global, r.stream, r.seq, r.at, r.actor_kind, r.actor_name, r.origin, r.reason, r.dedup, ",
-            "r.kind, r.format, r.payload_digest, r.prev_hash, r.hash, p.bytes, p.withheld_why, p.id ",
-            "FROM records r LEFT JOIN payloads p ON p.digest = r.payload_digest ",
+            "r.kind, r.format, r.payload_digest, r.prev_hash, r.hash, p.bytes, p.withheld_why, p.global ",
+            "FROM records r LEFT JOIN payloads p ON p.global = r.global ",
             $rest
         )
     };
@@ -30,40 +51,44 @@ const BY_DEDUP: &str = select!("WHERE r.stream = ?1 AND r.dedup = ?2");
 /// A record out of a row of one of the selections above, and whether its payload was withheld; what
 /// is wrong with it, in words, when a column does not hold what the store writes there.
 pub(super) fn decode(row: &Row<'_>) -> Result<(StoredRecord, Payload), String> {
-    let stream = text(row, "stream")?;
-    let actor = match (text(row, "actor_kind")?.as_str(), optional_text(row, "actor_name")?) {
+    let actor = match (text(row, 4)?, optional_text(row, 5)?) {
         ("engine", None) => Actor::Engine,
-        ("person", Some(name)) => Actor::Person(name),
+        ("person", Some(name)) => Actor::Person(name.to_owned()),
         (kind, _) => return Err(format!("column actor_kind: there is no actor {kind:?} with that name")),
     };
     let (payload, found) = payload(row)?;
     let record = NewRecord {
-        at: Timestamp(value(row, "at")?),
+        at: Timestamp(value(row, 3)?),
         actor,
-        origin: text(row, "origin")?,
-        reason: text(row, "reason")?,
-        dedup: optional_text(row, "dedup")?,
-        kind: text(row, "kind")?,
-        format: number(row, "format")?,
+        origin: text(row, 6)?.to_owned(),
+        reason: text(row, 7)?.to_owned(),
+        dedup: optional_text(row, 8)?.map(str::to_owned),
+        kind: text(row, 9)?.to_owned(),
+        format: number(row, 10)?,
         payload,
     };
     let stored = StoredRecord {
-        global: number(row, "global")?,
-        stream: stream.parse().map_err(|error| format!("column stream: {error}"))?,
-        seq: number(row, "seq")?,
+        global: number(row, 0)?,
+        stream: text(row, 1)?.parse().map_err(|error| format!("column stream: {error}"))?,
+        seq: number(row, 2)?,
         record,
-        payload_digest: digest(row, "payload_digest")?,
-        prev_hash: digest(row, "prev_hash")?,
-        hash: digest(row, "hash")?,
+        payload_digest: digest(row, 11)?,
+        prev_hash: digest(row, 12)?,
+        hash: digest(row, 13)?,
     };
     Ok((stored, found))
 }
 
+/// The place of a record in a row that makes no sense otherwise.
+pub(super) fn place(row: &Row<'_>) -> Option<u64> {
+    number(row, 0).ok()
+}
+
 fn payload(row: &Row<'_>) -> Result<(Vec<u8>, Payload), String> {
-    if value::<Option<i64>>(row, "id")?.is_none() {
+    if value::<Option<i64>>(row, 16)?.is_none() {
         return Err("its payload is missing".to_owned());
     }
-    match (value::<Option<Vec<u8>>>(row, "bytes")?, optional_text(row, "withheld_why")?) {
+    match (value::<Option<Vec<u8>>>(row, 14)?, optional_text(row, 15)?) {
         (Some(bytes), None) => Ok((bytes, Payload::Present)),
         (None, Some(_)) => Ok((Vec::new(), Payload::Withheld)),
         (None, None) => Err("its payload is gone without a reason".to_owned()),
@@ -71,32 +96,36 @@ fn payload(row: &Row<'_>) -> Result<(Vec<u8>, Payload), String> {
     }
 }
 
-fn value<T: FromSql>(row: &Row<'_>, column: &str) -> Result<T, String> {
-    row.get(column).map_err(|error| format!("column {column}: {error}"))
+fn name(column: usize) -> &'static str {
+    COLUMNS.get(column).copied().unwrap_or("?")
 }
 
-fn text(row: &Row<'_>, column: &str) -> Result<String, String> {
-    optional_text(row, column)?.ok_or_else(|| format!("column {column}: it is empty"))
+fn value<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, String> {
+    row.get(column).map_err(|error| format!("column {}: {error}", name(column)))
 }
 
-fn optional_text(row: &Row<'_>, column: &str) -> Result<Option<String>, String> {
-    let fault = |why: String| format!("column {column}: {why}");
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, String> {
+    optional_text(row, column)?.ok_or_else(|| format!("column {}: it is empty", name(column)))
+}
+
+fn optional_text<'a>(row: &'a Row<'_>, column: usize) -> Result<Option<&'a str>, String> {
+    let fault = |why: String| format!("column {}: {why}", name(column));
     match row.get_ref(column).map_err(|error| fault(error.to_string()))? {
         ValueRef::Null => Ok(None),
         ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text.to_owned())),
+            Ok(text) => Ok(Some(text)),
             Err(error) => Err(fault(error.to_string())),
         },
         other => Err(fault(format!("{} where text belongs", other.data_type()))),
     }
 }
 
-fn number<T: TryFrom<i64>>(row: &Row<'_>, column: &str) -> Result<T, String> {
+fn number<T: TryFrom<i64>>(row: &Row<'_>, column: usize) -> Result<T, String> {
     let number: i64 = value(row, column)?;
-    T::try_from(number).map_err(|_| format!("column {column}: {number} is out of range"))
+    T::try_from(number).map_err(|_| format!("column {}: {number} is out of range", name(column)))
 }
 
-fn digest(row: &Row<'_>, column: &str) -> Result<Digest, String> {
+fn digest(row: &Row<'_>, column: usize) -> Result<Digest, String> {
     Ok(Digest(value(row, column)?))
 }
 
@@ -153,16 +182,14 @@ pub(super) fn of_all(db: &Connection, after: u64, limit: usize) -> Result<Vec<St
     loop {
         let last = found.last().map_or(after, |stored| stored.global);
         let before = found.last().map(|stored| stored.hash);
-        match next(&mut rows, &format!("the log after record {last}"))
-            .and_then(|next| follows(next, last, before))
-        {
+        let next = next(&mut rows, &format!("the log after record {last}"));
+        match next.and_then(|next| follows(next, last, before)) {
             Ok(Some(stored)) => found.push(stored),
             Ok(None) if found.len() < limit && last < end => {
                 return Err(Error::Damaged(format!("the log ends at record {last} but should end at {end}")));
             }
-            Ok(None) => return Ok(found),
             Err(error) if found.is_empty() => return Err(error),
-            Err(_) => return Ok(found),
+            Ok(None) | Err(_) => return Ok(found),
         }
     }
 }
@@ -227,8 +254,10 @@ pub(super) fn streams(db: &Connection) -> Result<Vec<(StreamId, u64)>, Error> {
 
 /// A row of the table of streams.
 pub(super) fn stream(row: &Row<'_>) -> Result<(StreamId, u64), String> {
-    let stream = text(row, "stream")?.parse().map_err(|error| format!("column stream: {error}"))?;
-    Ok((stream, number(row, "seq")?))
+    let name: String = row.get(0).map_err(|error| format!("column stream: {error}"))?;
+    let seq: i64 = row.get(1).map_err(|error| format!("column seq of {name}: {error}"))?;
+    let stream = name.parse().map_err(|error| format!("column stream: {error}"))?;
+    Ok((stream, u64::try_from(seq).map_err(|_| format!("column seq of {name}: {seq} is out of range"))?))
 }
 
 /// The Merkle tree as it is kept, as far as that agrees with the last record.

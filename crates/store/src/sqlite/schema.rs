@@ -1,5 +1,7 @@
 //! The database's form: numbered migrations, applied in order, each in its own transaction.
 
+use std::sync::OnceLock;
+
 use rusqlite::{Connection, TransactionBehavior};
 use taxiway_engine::ports::log::Error;
 
@@ -29,6 +31,14 @@ pub(super) fn application_id(db: &Connection) -> Result<i32, Error> {
 
 /// Brings a database from version `from` to the newest.
 pub(super) fn migrate(db: &mut Connection, from: u32) -> Result<(), Error> {
+    migrate_with(db, from, || reach(OPEN_BEFORE_MIGRATED))
+}
+
+fn migrate_with(
+    db: &mut Connection,
+    from: u32,
+    before_commit: impl Fn() -> Result<(), Error>,
+) -> Result<(), Error> {
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(from as usize) {
         let number = index + 1;
         let told = format!("migrating the log to version {number}");
@@ -36,7 +46,7 @@ pub(super) fn migrate(db: &mut Connection, from: u32) -> Result<(), Error> {
         transaction.execute_batch(sql).map_err(at(&told))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(at(&told))?;
         transaction.pragma_update(None, "user_version", number as u32).map_err(at(&told))?;
-        reach(OPEN_BEFORE_MIGRATED)?;
+        before_commit()?;
         transaction.commit().map_err(at(&told))?;
     }
     Ok(())
@@ -49,10 +59,13 @@ pub(super) fn described(db: &Connection) -> rusqlite::Result<Vec<(String, String
 }
 
 /// Every table and index as a new database has it.
-pub(super) fn pristine() -> Result<Vec<(String, String)>, Error> {
-    let mut db = Connection::open_in_memory().map_err(at("opening a database in memory"))?;
-    migrate(&mut db, 0)?;
-    described(&db).map_err(at("reading a new database's tables"))
+pub(super) fn pristine() -> &'static [(String, String)] {
+    static PRISTINE: OnceLock<Vec<(String, String)>> = OnceLock::new();
+    PRISTINE.get_or_init(|| {
+        let mut db = Connection::open_in_memory().expect("SQLite opens a database in memory");
+        migrate_with(&mut db, 0, || Ok(())).expect("the migrations apply to an empty database");
+        described(&db).expect("a new database has tables")
+    })
 }
 
 /// Whether nothing was ever made in this database.

@@ -56,11 +56,13 @@ fn sound(db: &Connection, walk: &mut Walk) {
     });
     match check {
         Ok(lines) => {
-            lines.iter().filter(|line| *line != "ok").for_each(|line| walk.damage(format!("SQLite: {line}")))
+            for line in lines.iter().filter(|line| *line != "ok") {
+                walk.damage(format!("SQLite: {line}"));
+            }
         }
         Err(error) => walk.damage(format!("SQLite cannot check the database: {error}")),
     }
-    let same = schema::described(db).map(|found| schema::pristine().is_ok_and(|pristine| pristine == found));
+    let same = schema::described(db).map(|found| found == schema::pristine());
     let version = schema::version(db).is_ok_and(|version| version == schema::newest());
     let kind = schema::application_id(db).is_ok_and(|id| id == schema::APPLICATION_ID);
     if !(matches!(same, Ok(true)) && version && kind) {
@@ -77,8 +79,7 @@ fn records(db: &Connection, walk: &mut Walk) {
             match rows::decode(row) {
                 Ok((stored, payload)) => walk.step(&stored, payload),
                 Err(why) => {
-                    let global = row.get("global").ok().and_then(|global: i64| u64::try_from(global).ok());
-                    let global = global.unwrap_or(walk.last_global() + 1);
+                    let global = rows::place(row).unwrap_or(walk.last_global() + 1);
                     walk.damage(format!("record {global}: {why}"));
                     walk.skip(global);
                 }

@@ -1,6 +1,6 @@
 //! Taking payloads out of the log while what surrounds them stays.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use taxiway_engine::ports::log::Error;
 use taxiway_model::ids::Digest;
 use taxiway_model::time::Timestamp;
@@ -14,83 +14,70 @@ const PURPOSE: &str = "withheld payload";
 /// Payloads that one call expires at most: the writer does nothing else meanwhile.
 pub(super) const EXPIRE_MAX: usize = 10_000;
 
-const WITHHOLD: &str = "UPDATE payloads SET bytes = NULL, withheld_why = ?2, withheld_seal = ?3 WHERE digest = ?1 AND bytes IS NOT NULL";
+const WITHHOLD: &str = "UPDATE payloads SET bytes = NULL, withheld_why = ?2, withheld_seal = ?3 WHERE global = ?1 AND bytes IS NOT NULL";
 
-const EXPIRED: &str = "SELECT p.digest FROM payloads p JOIN records r ON r.global = p.last_global \
+/// Reads the whole log: there is no index on digests, since it would cost every append for what
+/// happens once a year.
+const OF_DIGEST: &str = "SELECT global, payload_digest FROM records WHERE payload_digest = ?1";
+
+const EXPIRED: &str = "SELECT r.global, r.payload_digest FROM records r JOIN payloads p ON p.global = r.global \
      WHERE r.kind = ?1 AND r.at < ?2 AND p.bytes IS NOT NULL LIMIT ?3";
 
-/// Withholds one payload; 0 when the log has none with this digest, 1 otherwise.
+/// Withholds a payload in every record that has it; returns how many those are.
 pub(super) fn redact(db: &Connection, key: &Key, digest: Digest, why: &str) -> Result<u64, Error> {
-    let what = "redacting a payload";
-    let mut statement =
-        db.prepare_cached("SELECT count(*) FROM payloads WHERE digest = ?1").map_err(at(what))?;
-    let there: i64 = statement.query_row([digest.0], |row| row.get(0)).map_err(at(what))?;
-    withhold(db, key, digest, why)?;
-    Ok(u64::from(there > 0))
+    withhold(db, key, OF_DIGEST, params![digest.0], why)
 }
 
-/// Withholds the payloads whose latest record is of this kind and older than `before`; how many.
+/// Withholds the payloads of records of this kind that are older than `before`; returns how many.
 pub(super) fn expire(db: &Connection, key: &Key, kind: &str, before: Timestamp) -> Result<u64, Error> {
-    let what = "expiring payloads";
-    let mut statement = db.prepare_cached(EXPIRED).map_err(at(what))?;
-    let found = statement.query_map(params![kind, before.0, EXPIRE_MAX as i64], |row| row.get(0));
-    let found: Result<Vec<[u8; 32]>, rusqlite::Error> = found.map_err(at(what))?.collect();
-    let found = found.map_err(at(what))?;
-    for digest in &found {
-        withhold(db, key, Digest(*digest), "expired")?;
+    withhold(db, key, EXPIRED, params![kind, before.0, EXPIRE_MAX as i64], "expired")
+}
+
+fn withhold(db: &Connection, key: &Key, which: &str, given: &[&dyn ToSql], why: &str) -> Result<u64, Error> {
+    let what = "withholding payloads";
+    let mut statement = db.prepare_cached(which).map_err(at(what))?;
+    let found = statement.query_map(given, |row| Ok((row.get(0)?, row.get(1)?))).map_err(at(what))?;
+    let found: Vec<(i64, [u8; 32])> = found.collect::<Result<_, _>>().map_err(at(what))?;
+    // Otherwise the bytes would stay readable in the free pages of the file.
+    db.pragma_update(None, "secure_delete", true).map_err(at(what))?;
+    let mut statement = db.prepare_cached(WITHHOLD).map_err(at(what))?;
+    for (global, digest) in &found {
+        let seal = key.seal(PURPOSE, &sealed(*global, digest, why));
+        statement.execute(params![global, why, seal]).map_err(at(what))?;
     }
     Ok(found.len() as u64)
 }
 
-fn withhold(db: &Connection, key: &Key, digest: Digest, why: &str) -> Result<(), Error> {
-    let what = "withholding a payload";
-    // Otherwise the bytes would stay readable in the free pages of the file.
-    db.pragma_update(None, "secure_delete", true).map_err(at(what))?;
-    let mut statement = db.prepare_cached(WITHHOLD).map_err(at(what))?;
-    let seal = key.seal(PURPOSE, &sealed(digest, why));
-    statement.execute(params![digest.0, why, seal]).map_err(at(what))?;
-    Ok(())
+fn sealed(global: i64, digest: &[u8], why: &str) -> Vec<u8> {
+    [&global.to_be_bytes(), digest, why.as_bytes()].concat()
 }
 
-fn sealed(digest: Digest, why: &str) -> Vec<u8> {
-    [&digest.0, why.as_bytes()].concat()
-}
-
-/// What is wrong with the table of payloads, a line each.
+/// Whether each payload that is not there was taken out by this log; what is wrong, a line each.
 pub(super) fn damages(db: &Connection, key: &Key) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut statement = db.prepare(
-        "SELECT p.digest, p.bytes IS NULL, p.withheld_why, p.withheld_seal, r.payload_digest, p.last_global \
-         FROM payloads p LEFT JOIN records r ON r.global = p.last_global",
+        "SELECT p.global, p.bytes IS NULL, p.withheld_why, p.withheld_seal, r.payload_digest \
+         FROM payloads p LEFT JOIN records r ON r.global = p.global \
+         WHERE p.bytes IS NULL OR p.withheld_why IS NOT NULL OR p.withheld_seal IS NOT NULL OR r.global IS NULL",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let last: i64 = row.get(5)?;
-        let digest: Vec<u8> = row.get(0)?;
-        let place = format!("the payload {} of record {last}", short(&digest));
-        if row.get::<_, Option<Vec<u8>>>(4)?.is_none_or(|of_record| of_record != digest) {
-            found.push(format!("{place} is not that record's"));
-        }
+        let global: i64 = row.get(0)?;
+        let withheld: bool = row.get(1)?;
         let why: Option<String> = row.get(2)?;
         let seal: Option<Vec<u8>> = row.get(3)?;
-        let withheld: bool = row.get(1)?;
-        let sound = match (&why, &seal) {
-            (None, None) => !withheld,
-            (Some(why), Some(seal)) => {
-                let digest = <[u8; 32]>::try_from(digest).map(Digest);
-                withheld && digest.is_ok_and(|digest| key.is_sealed(PURPOSE, &sealed(digest, why), seal))
+        let digest: Option<Vec<u8>> = row.get(4)?;
+        let sound = match (digest, why, seal) {
+            (Some(digest), Some(why), Some(seal)) if withheld => {
+                key.is_sealed(PURPOSE, &sealed(global, &digest, &why), &seal)
             }
             _ => false,
         };
         if !sound {
-            found.push(format!("{place} was not withheld by this log"));
+            found.push(format!("the payload of record {global} was not withheld by this log"));
         }
     }
     Ok(found)
-}
-
-fn short(digest: &[u8]) -> String {
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Moves what the write-ahead log still holds into the database and empties it, so that a redacted

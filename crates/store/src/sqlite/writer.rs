@@ -41,13 +41,20 @@ impl Answer {
     pub(super) fn count(self, asked: &str) -> Result<u64, Error> {
         match self {
             Self::Count(count) => Ok(count),
-            Self::Appended(_) => Err(self.unexpected(asked)),
+            Self::Appended(_) => Err(unexpected(asked)),
         }
     }
 
-    pub(super) fn unexpected(&self, asked: &str) -> Error {
-        Error::Unavailable(format!("the writer answered something else when asked to {asked}"))
+    pub(super) fn appended(self) -> Result<Appended, Error> {
+        match self {
+            Self::Appended(appended) => Ok(appended),
+            Self::Count(_) => Err(unexpected("append")),
+        }
     }
+}
+
+fn unexpected(asked: &str) -> Error {
+    Error::Unavailable(format!("the writer answered something else when asked to {asked}"))
 }
 
 struct Request {
@@ -68,7 +75,7 @@ impl Writer {
         path: PathBuf,
         options: Options,
         key: Arc<Key>,
-        kept: Option<Stated>,
+        kept: Result<Option<Stated>, Error>,
     ) -> Result<Self, Error> {
         let (door, requests) = sync_channel(WAITING_MAX);
         let group_max = options.group_max.max(1);

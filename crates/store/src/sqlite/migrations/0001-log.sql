@@ -21,14 +21,14 @@ CREATE TABLE records (
 CREATE UNIQUE INDEX records_by_stream ON records (stream, seq);
 CREATE UNIQUE INDEX records_by_dedup ON records (stream, dedup) WHERE dedup IS NOT NULL;
 
--- Payloads by digest, so that one can be taken out without breaking the chain of records.
+-- Payloads apart from their records, which hold only the digest, so that one can be taken out
+-- without breaking the chain. By record and not by digest: neighbours are read together, and
+-- expiring one record's payload leaves alone another that happens to have the same bytes.
 CREATE TABLE payloads (
-    id            INTEGER PRIMARY KEY,
-    digest        BLOB    NOT NULL UNIQUE,
-    last_global   INTEGER NOT NULL, -- the latest record with this payload
-    bytes         BLOB,             -- NULL once withheld
+    global        INTEGER PRIMARY KEY,
+    bytes         BLOB,  -- NULL once withheld
     withheld_why  TEXT,
-    withheld_seal BLOB              -- by the log's key over digest and reason
+    withheld_seal BLOB   -- by the log's key over record, digest and reason
 ) STRICT;
 
 CREATE TABLE streams (
