@@ -6,6 +6,7 @@
 //! that hides a canary's errors by avoiding it falsifies the measurement.
 
 use crate::clock::Mono;
+use crate::counts::Counter;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -26,7 +27,13 @@ pub struct Health {
     /// Non-zero while probes say it is ill.
     ill: AtomicU64,
     detail: Mutex<Detail>,
+    open: Box<[Open]>,
 }
+
+/// Requests one core has under way; a cache line each, since cores write them all the time.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Open(Counter);
 
 #[derive(Debug, Default)]
 struct Detail {
@@ -38,6 +45,21 @@ struct Detail {
 }
 
 impl Health {
+    /// An instance nothing is known of, with room for the counts of so many cores.
+    pub fn new(cores: usize) -> Self {
+        Self { open: (0..cores).map(|_| Open::default()).collect(), ..Self::default() }
+    }
+
+    /// Requests and streams a core has open at it.
+    pub fn open(&self, core: usize) -> &Counter {
+        &self.open[core].0
+    }
+
+    /// Requests and streams open at it over all cores.
+    pub fn open_total(&self) -> u64 {
+        self.open.iter().map(|core| core.0.get()).sum()
+    }
+
     /// Whether it may get requests.
     pub fn is_in(&self, now: Mono) -> bool {
         self.ill.load(Relaxed) == 0 && self.out_until.load(Relaxed) <= now.0

@@ -7,6 +7,7 @@
 
 use crate::body::{Fault, Upload};
 use crate::clock::{Clock, Mono};
+use crate::counts::Counter;
 use crate::health::Health;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -61,8 +62,7 @@ pub struct Pool {
     pub protocol: UpstreamProtocol,
     /// Its standing, shared by all cores.
     pub health: Arc<Health>,
-    /// Requests under way over this pool.
-    pub open: Cell<u32>,
+    core: usize,
     clock: Arc<Clock>,
     idle: RefCell<Vec<(Sender1, Mono)>>,
     shared: RefCell<Option<Sender2>>,
@@ -76,6 +76,7 @@ pub struct Pool {
 impl Pool {
     /// An empty pool.
     pub fn new(
+        core: usize,
         address: SocketAddr,
         protocol: UpstreamProtocol,
         health: Arc<Health>,
@@ -85,7 +86,7 @@ impl Pool {
             address,
             protocol,
             health,
-            open: Cell::new(0),
+            core,
             clock,
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -105,14 +106,19 @@ impl Pool {
         }
     }
 
+    /// Requests and streams this core has under way there.
+    pub fn open(&self) -> &Counter {
+        self.health.open(self.core)
+    }
+
     /// Closes every connection and tunnel, open or not; says how many requests that cuts off.
-    pub fn cut(&self) -> u32 {
+    pub fn cut(&self) -> u64 {
         self.idle.borrow_mut().clear();
         self.shared.borrow_mut().take();
         for (_, task) in std::mem::take(&mut *self.tasks.borrow_mut()) {
             task.abort();
         }
-        self.open.get()
+        self.open().get()
     }
 
     /// Closes connections that were idle for long.

@@ -136,7 +136,7 @@ impl Seat {
         for pool in pools.values() {
             pool.retire(true);
         }
-        let open = pools.into_iter().filter(|(_, pool)| pool.open.get() > 0);
+        let open = pools.into_iter().filter(|(_, pool)| pool.open().get() > 0);
         kept.extend(open);
         *self.pools.borrow_mut() = kept;
         View { epoch, installed, sides }
@@ -145,7 +145,7 @@ impl Seat {
     fn pool(&self, installed: &Installed, version: &VersionName, backend: &Backend) -> Option<Rc<Pool>> {
         let address = *installed.addresses.get(&backend.address)?;
         let health = self.service.health(version, &backend.address);
-        Some(Pool::new(address, backend.protocol, health, self.service.clock.clone()))
+        Some(Pool::new(self.core, address, backend.protocol, health, self.service.clock.clone()))
     }
 
     /// Closes every connection to a version and the streams on them.
@@ -177,7 +177,7 @@ impl View {
         side.next.set(start.wrapping_add(1));
         let turn = |offset: usize| &side.pools[start.wrapping_add(offset) % count];
         let healthy = (0..count).map(turn).filter(|pool| pool.health.is_in(now));
-        let chosen = healthy.min_by_key(|pool| pool.open.get());
+        let chosen = healthy.min_by_key(|pool| pool.open().get());
         chosen.or_else(|| (0..count).map(turn).find(|pool| pool.health.is_last_resort())).cloned()
     }
 }
@@ -204,7 +204,7 @@ impl Tally {
 
     /// The instance that serves it.
     pub fn at(&mut self, pool: Rc<Pool>) {
-        pool.open.set(pool.open.get() + 1);
+        pool.open().bump();
         self.pool = Some(pool);
     }
 
@@ -233,7 +233,7 @@ impl Drop for Tally {
         }
         side.counts[self.core].open.drop_one();
         if let Some(pool) = &self.pool {
-            pool.open.set(pool.open.get().saturating_sub(1));
+            pool.open().drop_one();
         }
         if let Some(watch) = self.watch.take() {
             watch.end();

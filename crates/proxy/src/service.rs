@@ -254,6 +254,7 @@ impl Service {
         };
         self.ledger.read(&self.clock, &mut snapshot);
         for ((_, address), health) in &*self.lock_health() {
+            *snapshot.open_at.entry(address.clone()).or_default() += health.open_total();
             if let Some(why) = health.why_out(now) {
                 snapshot.unhealthy.insert(address.clone(), why);
             }
@@ -263,14 +264,14 @@ impl Service {
 
     /// The standing of an instance.
     pub fn health(&self, version: &VersionName, address: &str) -> Arc<Health> {
-        self.lock_health().entry((version.clone(), address.to_owned())).or_default().clone()
+        self.lock_health().entry((version.clone(), address.to_owned())).or_insert_with(|| Arc::new(Health::new(self.gates.len()))).clone()
     }
 
     fn prune_health(&self) {
         let installed = self.installed();
         let backends = &installed.table.source.backends;
-        self.lock_health().retain(|(version, address), _| {
-            backends.get(version).is_some_and(|list| list.iter().any(|b| b.address == *address))
+        self.lock_health().retain(|(version, address), health| {
+            health.open_total() > 0 || backends.get(version).is_some_and(|list| list.iter().any(|b| b.address == *address))
         });
     }
 
