@@ -6,9 +6,9 @@
 //! requests is an exact dynamic program over (bad requests, canary's part). The result holds for that share, that many bad
 //! requests and rare events; use it for a metric judged alone, and raw evidence for averaging.
 
-use crate::math::{exp, ln, ln_1p, ln_sum};
+use crate::Error;
+use crate::math::{ln, ln_1p, ln_sum};
 use crate::reject::{ALTERNATIVES, RATIOS};
-use crate::{Error, math};
 
 /// Log threshold that is valid for every e-process: `ln(1/alpha)`.
 pub fn ville(alpha: f64) -> f64 {
@@ -111,28 +111,75 @@ impl Plain {
 /// Share of `alpha` spent on the calibrated threshold; the rest pays for the time after the calibrated range.
 const SPENT: f64 = 0.9;
 
-/// Probability that a bad request is the canary's, by row of [`TABLE`].
+/// Probability that a bad request is the canary's, by row of the tables.
 const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
 
-/// Expected bad requests over the horizon, by column of [`TABLE`].
-const ERRORS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
+/// Bad requests expected over the horizon, by column of [`Tables::events`].
+const EVENTS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
 
-/// Evidence that 0.9 % of healthy canaries exceed, for `alpha` of 1 %, with [`crate::reject`]'s default weights and start:
-/// 200,000 simulated canaries per entry up to 3,000 bad requests, 20,000 beyond (`judgebench calibrate`, seed 20261120).
+/// Bad requests expected in a window, by column of [`Tables::windows`].
+const WINDOWS: [f64; 4] = [3.0, 10.0, 30.0, 100.0];
+
+/// Most windows that [`Tables::windows`] is good for.
+const WINDOWS_MAX: f64 = 3_600.0;
+
+/// Evidence that 0.9 `alpha` of simulated healthy canaries exceed, with [`crate::reject`]'s default weights and start
+/// (`judgebench calibrate`, seed 20261120).
+struct Tables {
+    /// Looking after every bad request, which bounds any windows: 200,000 canaries an entry, 20,000 beyond 3,000 errors.
+    events: [[f64; EVENTS.len()]; PARTS.len()],
+    /// Looking after each of 3,600 windows, where a window holds several bad requests: 100,000 canaries an entry.
+    windows: [[f64; WINDOWS.len()]; PARTS.len()],
+}
+
+/// For `alpha` of 1 %.
 #[rustfmt::skip]
-const TABLE: Table = [[100.0; ERRORS.len()]; PARTS.len()];
+const WHOLE: Tables = Tables { events: [
+    [3.3, 9.6, 20.2, 34.5, 44.3, 54.1, 60.7, 72.4, 80.3],
+    [11.3, 23.4, 36.5, 46.0, 57.3, 67.7, 72.0, 77.6, 78.9],
+    [15.2, 29.8, 43.9, 52.8, 66.9, 74.0, 82.0, 79.2, 84.9],
+    [21.8, 35.0, 56.0, 62.1, 71.0, 79.7, 84.4, 77.2, 72.8],
+    [18.6, 41.3, 54.1, 69.9, 79.0, 88.3, 88.6, 102.1, 101.0],
+], windows: [
+    [60.8, 64.3, 56.8, 42.2],
+    [67.4, 57.2, 41.0, 25.1],
+    [67.9, 52.1, 33.0, 20.7],
+    [60.8, 44.0, 30.2, 14.5],
+    [69.2, 49.4, 29.4, 15.1],
+] };
 
-/// The same for 0.45 %, for `alpha` of 0.5 %: half of a verdict's error, when the other half goes to the other metrics.
+/// For `alpha` of 0.5 %: half of a verdict's error, when the other half goes to the other metrics.
 #[rustfmt::skip]
-const TABLE_HALF: Table = [[200.0; ERRORS.len()]; PARTS.len()];
+const HALF: Tables = Tables { events: [
+    [3.6, 13.4, 36.0, 64.7, 82.9, 108.3, 111.0, 134.9, 157.4],
+    [19.4, 40.5, 70.9, 87.4, 110.2, 131.5, 131.5, 167.3, 158.2],
+    [26.5, 52.2, 77.7, 105.3, 124.7, 139.8, 189.6, 196.8, 152.2],
+    [29.0, 66.9, 94.7, 116.2, 153.6, 166.9, 197.0, 152.4, 156.2],
+    [27.1, 73.8, 110.4, 126.9, 160.3, 182.2, 169.4, 239.8, 192.0],
+], windows: [
+    [115.4, 133.1, 111.8, 91.4],
+    [131.3, 119.2, 82.4, 51.9],
+    [127.8, 100.5, 63.7, 42.6],
+    [109.0, 87.8, 58.7, 29.2],
+    [139.3, 95.7, 60.3, 30.6],
+] };
 
-type Table = [[f64; ERRORS.len()]; PARTS.len()];
+/// What is known of a canary before it starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// Smallest and largest share of the traffic that the plan gives the canary, each in (0, 1).
+    pub shares: [f64; 2],
+    /// Bad requests of both sides expected over the horizon at the baseline's rate, divided by the dispersion.
+    pub errors: f64,
+    /// Most windows that the horizon can hold: its seconds divided by a window's shortest time.
+    pub windows: f64,
+}
 
 /// The threshold for one metric judged alone by [`crate::reject::Test::new`] with slack 0, as the bad requests add up.
 ///
 /// For constant share and rare events it is exact up to the simulation's error; for a schedule it takes the largest of the
-/// shares' thresholds, which is measured and not proved (`docs/benchmarks/judge.md`). With a slack, other weights or many
-/// metrics use [`ville`].
+/// shares' thresholds, which is measured and not proved (`docs/benchmarks/judge.md`). With a slack, with other weights, or
+/// for averages of metrics use [`ville`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibrated {
     ln_inside: f64,
@@ -141,27 +188,27 @@ pub struct Calibrated {
 }
 
 impl Calibrated {
-    /// `alpha`: false-alarm probability over the whole canary; below 0.5 % it is [`ville`], and 0.5 or 1 % are the values
-    /// that tables exist for (others use the next smaller one). `theta`: tolerated ratio. `shares`: smallest and largest share of the traffic that the plan gives the canary. `expected`: bad
-    /// requests of both sides expected over the horizon at the baseline's rate, divided by the dispersion.
-    pub fn new(alpha: f64, theta: f64, shares: [f64; 2], expected: f64) -> Result<Self, Error> {
+    /// `alpha`: false-alarm probability over the whole canary. There are tables for 1 % and 0.5 %; what lies between uses
+    /// the smaller, below 0.5 % it is [`ville`]. `theta`: tolerated ratio.
+    pub fn new(alpha: f64, theta: f64, forecast: &Forecast) -> Result<Self, Error> {
         Error::unless(alpha > 0.0 && alpha < 1.0, "alpha", alpha, "between 0 and 1")?;
         Error::unless(theta > 0.0 && theta <= 1e3, "theta", theta, "a ratio above 0 and at most 1000")?;
+        let Forecast { shares, errors, windows } = *forecast;
         for share in shares {
             Error::unless(share > 0.0 && share < 1.0, "share", share, "between 0 and 1")?;
         }
-        Error::unless(expected >= 0.0, "expected", expected, "0 or more bad requests")?;
-        let parts = shares.map(|share| theta * share / (theta * share + 1.0 - share));
-        let ln_after = ville(alpha * (1.0 - SPENT));
+        Error::unless(errors >= 0.0, "errors", errors, "0 or more bad requests")?;
+        Error::unless(windows >= 1.0, "windows", windows, "1 or more")?;
         let plain = Self { ln_inside: ville(alpha), ln_after: ville(alpha), errors_max: f64::INFINITY };
-        let table = if alpha >= 0.01 { &TABLE } else { &TABLE_HALF };
-        let Some(inside) = largest(table, parts, expected) else { return Ok(plain) };
-        if alpha < 0.005 || ln(inside) >= plain.ln_inside {
+        let tables = if alpha >= 0.01 { &WHOLE } else { &HALF };
+        let parts = shares.map(|share| theta * share / (theta * share + 1.0 - share));
+        let inside = tables.threshold(parts, errors, windows).map_or(f64::INFINITY, ln);
+        if alpha < 0.005 || inside >= plain.ln_inside {
             return Ok(plain);
         }
         // Half as much again, so that a faulty canary's own errors do not end the calibrated range.
-        let errors_max = 1.5 * expected + 3.0 * expected.sqrt() + 5.0;
-        Ok(Self { ln_inside: ln(inside), ln_after, errors_max })
+        let errors_max = 1.5 * errors + 3.0 * errors.sqrt() + 5.0;
+        Ok(Self { ln_inside: inside, ln_after: ville(alpha * (1.0 - SPENT)), errors_max })
     }
 
     /// Log threshold after so many bad requests on both sides (divided by the dispersion).
@@ -170,17 +217,37 @@ impl Calibrated {
     }
 }
 
-/// The largest entry of the table around the range of parts, for at least as many bad requests; `None` outside of it.
-fn largest(table: &Table, parts: [f64; 2], expected: f64) -> Option<f64> {
-    let column = ERRORS.iter().position(|errors| *errors >= expected)?;
-    let low = PARTS.iter().rposition(|part| *part <= parts[0]).unwrap_or(0);
-    let high = PARTS.iter().position(|part| *part >= parts[1])?;
-    let rows = &table[low.min(high)..=high.max(low)];
-    // Smaller canaries overshoot more and need less, so below the first row it is a safe bound.
-    Some(rows.iter().map(|row| row[column]).fold(0.0, f64::max))
+impl Tables {
+    /// The largest threshold over the rows around the range of parts; the lower of both tables, since both hold.
+    fn threshold(&self, parts: [f64; 2], errors: f64, windows: f64) -> Option<f64> {
+        // Smaller parts overshoot more and need less, so the first row also bounds what lies below it.
+        let low = PARTS.iter().rposition(|part| *part <= parts[0].min(parts[1])).unwrap_or(0);
+        let high = PARTS.iter().position(|part| *part >= parts[0].max(parts[1]) - 1e-12)?.max(low);
+        let rows = low..=high;
+        let events = rows.clone().map(|row| after_events(&self.events[row], errors)).fold(0.0, f64::max);
+        let windows = rows.map(|row| after_windows(&self.windows[row], errors, windows)).fold(0.0, f64::max);
+        Some(events.min(windows)).filter(|threshold| threshold.is_finite())
+    }
 }
 
-/// E-value of a log evidence, capped so that it stays finite.
-pub fn e_value(ln_evidence: f64) -> f64 {
-    exp(ln_evidence.min(math::ln(f64::MAX)))
+/// Interpolated in the logarithm of the number, on the running maximum: the truth rises, the simulation wobbles.
+fn after_events(row: &[f64; EVENTS.len()], errors: f64) -> f64 {
+    let Some(right) = EVENTS.iter().position(|known| *known >= errors) else { return f64::INFINITY };
+    let highest = |column: usize| row[..=column].iter().copied().fold(0.0, f64::max);
+    if right == 0 {
+        return highest(0);
+    }
+    let [below, above] = [EVENTS[right - 1], EVENTS[right]];
+    let inner = ln(errors / below) / ln(above / below);
+    highest(right - 1) + inner * (highest(right) - highest(right - 1))
+}
+
+/// The larger of the columns around the number in a window; it falls from some number on, so the last column bounds the rest.
+fn after_windows(row: &[f64; WINDOWS.len()], errors: f64, windows: f64) -> f64 {
+    let each = errors / windows;
+    if windows > WINDOWS_MAX || each < WINDOWS[0] {
+        return f64::INFINITY;
+    }
+    let left = WINDOWS.iter().rposition(|known| *known <= each).unwrap_or(0);
+    row[left].max(row[(left + 1).min(WINDOWS.len() - 1)])
 }

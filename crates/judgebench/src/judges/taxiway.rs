@@ -25,12 +25,12 @@ impl Strict {
     }
 
     fn threshold(cell: &Cell, theta: f64, phi: f64) -> threshold::Calibrated {
-        let expected = cell.base * cell.rps * HORIZON_S as f64 / phi;
-        let shares: Vec<f64> = (0..HORIZON_S).step_by(60).map(|second| cell.scenario.share(second)).collect();
-        let (low, high) = shares
-            .iter()
-            .fold((1.0, 0.0), |(low, high): (f64, f64), share| (low.min(*share), high.max(*share)));
-        threshold::Calibrated::new(ALPHA, theta, [low, high], expected).expect("shares are inside (0, 1)")
+        let shares = (0..HORIZON_S).step_by(60).map(|second| cell.scenario.share(second));
+        let (low, high) =
+            shares.fold((1.0_f64, 0.0_f64), |(low, high), share| (low.min(share), high.max(share)));
+        let errors = cell.base * cell.rps * HORIZON_S as f64 / phi;
+        let forecast = threshold::Forecast { shares: [low, high], errors, windows: HORIZON_S as f64 };
+        threshold::Calibrated::new(ALPHA, theta, &forecast).expect("a cell's numbers are proper")
     }
 
     /// Test and threshold after learning how the baseline's instances fail.
