@@ -34,6 +34,9 @@ impl World {
                 continue;
             }
             known.extend(records.iter().map(|record| record.marker.clone()));
+            for record in &records {
+                self.starter.ports.keep(record.port);
+            }
             let slots: Vec<Slot> = records.into_iter().map(|record| take_over(record, &marked)).collect();
             // Without a readable desired state the instances go on until somebody says what shall run.
             let desired = desired.unwrap_or_else(|| as_found(&id, &slots));

@@ -49,15 +49,17 @@ pub(super) fn note(path: &Path, text: &str) {
 }
 
 /// Keeps the file below its bound: its content moves to `<name>.1`, replacing the one before. The instance appends, so
-/// it goes on at the new end; what it writes between copy and cut is lost.
-pub(super) fn rotate(path: &Path) {
-    if fs::metadata(path).is_ok_and(|file| file.len() > BYTES_MAX) {
+/// it goes on at the new end; what it writes between copy and cut is lost. Returns whether it was cut.
+pub(super) fn rotate(path: &Path) -> bool {
+    let full = fs::metadata(path).is_ok_and(|file| file.len() > BYTES_MAX);
+    if full {
         let aside = path.with_extension("log.1");
         let cut = fs::copy(path, &aside).and_then(|_| OpenOptions::new().write(true).open(path)?.set_len(0));
         if let Err(error) = cut {
             tracing::warn!(path = %path.display(), %error, "the output file could not be set aside");
         }
     }
+    full
 }
 
 /// The last line the instance wrote after `from` (the length of the file at its start), shortened; empty when none.

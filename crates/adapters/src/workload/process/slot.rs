@@ -132,11 +132,6 @@ impl Slot {
         self.wanted && matches!(self.life, Life::Down { again_at } if again_at <= now)
     }
 
-    /// Whether its port is in its hands.
-    pub(super) const fn holds_port(&self) -> bool {
-        matches!(self.life, Life::Up(_) | Life::Stopping { .. })
-    }
-
     /// Whether the next round should come soon.
     pub(super) fn is_moving(&self) -> bool {
         match &self.life {
@@ -158,6 +153,9 @@ impl Slot {
         }
         if let Some(groups) = round.groups {
             self.usage.update(up.identity.pid, &up.confinement, groups);
+            if output::rotate(&self.record.output) {
+                up.output_from = 0;
+            }
         }
         if let Some(problem) = over_memory(&self.usage, up, &self.record) {
             self.end(problem, round.now, Duration::ZERO);
@@ -424,4 +422,93 @@ fn wall_clock() -> Timestamp {
 /// Where an instance's control groups are named after it.
 pub(super) fn group_name(stream: &StreamId, record: &Record) -> String {
     format!("{}~{}.{}", super::state::file_name(stream), record.spec.version.name, record.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use taxiway_model::service::{Probe, ProbeAsk, ProcessLimits, ProcessTarget, Provenance, Version};
+
+    use super::super::limits::Limiter;
+    use super::*;
+
+    fn spec() -> DesiredVersion {
+        let probe = Probe {
+            ask: ProbeAsk::Tcp,
+            interval_ms: 1_000,
+            timeout_ms: 100,
+            success_after: 1,
+            failure_after: 1,
+        };
+        let target = ProcessTarget {
+            command: vec!["sleep".to_owned()],
+            directory: "/".to_owned(),
+            artifact: None,
+            port_from: 0,
+            protocol: taxiway_model::route::UpstreamProtocol::Http1,
+            readiness: probe.clone(),
+            health: probe,
+            env: std::collections::BTreeMap::new(),
+            replicas: 1,
+            stop_grace_ms: 5_000,
+            limits: ProcessLimits::default(),
+        };
+        let name = taxiway_model::ids::VersionName::new("v1").unwrap();
+        let version = Version { name, digest: Digest::of(b"v1"), target, provenance: Provenance::default() };
+        let release = taxiway_model::ids::ReleaseId::new("shop-production-1").unwrap();
+        DesiredVersion { version, replicas: 1, release }
+    }
+
+    #[test]
+    fn an_instance_whose_health_check_fails_for_long_is_restarted() {
+        use std::os::unix::process::CommandExt;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let child = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
+        let now = Instant::now();
+        let mut up = Up {
+            identity: Identity::of(child.id().cast_signed()).unwrap(),
+            child: Some(child),
+            started: now,
+            confinement: Limiter::default().confine("x", &ProcessLimits::default()),
+            output_from: 0,
+            readiness: Answers::new(true, now),
+            health: Answers::new(false, now),
+        };
+        up.health.failing_since = Some(now);
+        let mut slot = Slot::new(Record::planned(spec(), 0), Life::Up(Box::new(up)));
+        let stream = "shop/production".parse().unwrap();
+        let round = |seconds| Round {
+            stream: &stream,
+            now: now + Duration::from_secs(seconds),
+            runtime: runtime.handle(),
+            groups: None,
+        };
+        slot.step(&round(29));
+        assert!(matches!(slot.life, Life::Up(_)), "unhealthy is not hung");
+        slot.step(&round(30));
+        assert!(matches!(slot.life, Life::Stopping { restart: true, .. }), "{:?}", slot.life);
+        assert!(slot.problem.as_ref().unwrap().to_string().contains("failed for 30s, so it was restarted"));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while matches!(slot.life, Life::Stopping { .. }) {
+            slot.step(&round(31));
+            assert!(Instant::now() < deadline, "it never stopped");
+        }
+        assert!(matches!(slot.life, Life::Down { .. }) && slot.record.restarts == 1);
+    }
+
+    #[test]
+    fn the_wait_before_a_restart_has_a_bound() {
+        let now = Instant::now();
+        let mut slot = Slot::new(Record::planned(spec(), 0), Life::Gone);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            slot.wait_longer(now);
+            if let Life::Down { again_at } = slot.life {
+                waits.push((again_at - now).as_millis());
+            }
+        }
+        assert_eq!(waits[..7], [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000]);
+        assert!(waits[7..].iter().all(|wait| *wait == 30_000));
+    }
 }

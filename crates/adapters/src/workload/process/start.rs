@@ -1,10 +1,10 @@
 //! The start of one instance: everything that can go wrong before there is a process has its name here.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use taxiway_model::ids::StreamId;
 use tokio::runtime::Handle;
@@ -15,7 +15,7 @@ use super::artifact::Artifacts;
 use super::command::{self, Placeholders};
 use super::limits::Limiter;
 use super::output;
-use super::ports;
+use super::ports::Ports;
 use super::probe::Answers;
 use super::problem::Problem;
 use super::slot::{Up, group_name};
@@ -30,8 +30,7 @@ pub(super) struct Starter {
     pub(super) outputs: PathBuf,
     /// First part of every marker: which data directory.
     pub(super) prefix: String,
-    /// Spreads the search for ports.
-    pub(super) port_start: u16,
+    pub(super) ports: Ports,
     /// Counts starts of this supervisor.
     pub(super) starts: u64,
     /// This supervisor, in markers.
@@ -45,26 +44,24 @@ impl Starter {
         &mut self,
         stream: &StreamId,
         record: &mut Record,
-        ports_given: &BTreeSet<u16>,
         runtime: &Handle,
     ) -> Option<Result<Up, Problem>> {
         let Some(artifact) = &record.spec.version.target.artifact else {
-            return Some(self.start_with(stream, record, ports_given, None));
+            return Some(self.start_with(stream, record, None));
         };
         let from = Placeholders::new(record, None).fill(&artifact.from);
         let fetched = self.artifacts.get(artifact, &from, runtime)?;
-        Some(fetched.and_then(|path| self.start_with(stream, record, ports_given, Some(&path))))
+        Some(fetched.and_then(|path| self.start_with(stream, record, Some(&path))))
     }
 
     fn start_with(
         &mut self,
         stream: &StreamId,
         record: &mut Record,
-        ports_given: &BTreeSet<u16>,
         artifact: Option<&Path>,
     ) -> Result<Up, Problem> {
         let version = record.spec.version.name.to_string();
-        record.port = self.port(record, ports_given)?;
+        record.port = self.ports.take(record.port, record.spec.version.target.port_from, Instant::now())?;
         self.starts += 1;
         record.marker = format!("{}.{}.{}", self.prefix, self.me, self.starts);
         let directory = self.outputs.join(super::state::file_name(stream));
@@ -81,8 +78,8 @@ impl Starter {
             let output_from = fs::metadata(&record.output).map_or(0, |file| file.len());
             let other = file.try_clone().map_err(|error| spawn_problem(record, &error))?;
             self.state.keep(stream, record);
-            let spawned = command.stdin(Stdio::null()).stdout(file).stderr(other).spawn();
-            let child = spawned.map_err(|error| spawn_problem(record, &error))?;
+            command.stdin(Stdio::null()).stdout(file).stderr(other);
+            let child = spawn(&mut command).map_err(|error| spawn_problem(record, &error))?;
             // It cannot be gone before it is waited for.
             let identity = Identity::of(child.id().cast_signed()).ok_or_else(|| Problem::Spawn {
                 program: record.spec.version.target.command[0].clone(),
@@ -97,14 +94,6 @@ impl Starter {
         let now = Instant::now();
         let (readiness, health) = (Answers::new(false, now), Answers::new(true, now));
         Ok(Up { identity, child: Some(child), started: now, confinement, output_from, readiness, health })
-    }
-
-    /// The port it had, where that is free: the router need not learn a new one.
-    fn port(&self, record: &Record, given: &BTreeSet<u16>) -> Result<u16, Problem> {
-        if record.port != 0 && !given.contains(&record.port) && ports::is_free(record.port) {
-            return Ok(record.port);
-        }
-        ports::pick(record.spec.version.target.port_from, given, self.port_start)
     }
 }
 
@@ -124,6 +113,20 @@ fn header(record: &Record, memory_by: &str, cpu_by: &str) -> String {
         bound(limits.memory_bytes.map(|bytes| format!("{} MiB", bytes >> 20)), memory_by),
         bound(limits.cpu_milli.map(|milli| format!("{milli}/1000 of a core")), cpu_by),
     )
+}
+
+/// Spawns, patiently where the program's file is still open for writing somewhere: another thread's child holds a copy
+/// of our descriptor between its fork and its exec while an artifact is being kept.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..10 {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+    command.spawn()
 }
 
 fn spawn_problem(record: &Record, error: &std::io::Error) -> Problem {

@@ -15,6 +15,7 @@ use crate::proc::Identity;
 
 use super::artifact::Artifacts;
 use super::limits::{InForce, Limiter};
+use super::ports::Ports;
 use super::start::Starter;
 use super::state::State;
 use super::world::World;
@@ -98,7 +99,7 @@ impl Supervisor {
             limiter: limiter.clone(),
             artifacts: Artifacts::new(data_dir.join("artifacts")),
             outputs: data_dir.join("output"),
-            port_start: u16::from_be_bytes([digest.0[8], digest.0[9]]),
+            ports: Ports::new(u16::from_be_bytes([digest.0[8], digest.0[9]])),
             prefix,
             starts: 0,
             me: me.map_or_else(String::new, |me| format!("{}.{}", me.pid, me.start_ticks)),

@@ -67,13 +67,6 @@ impl World {
             self.measured_at = Some(now);
             Groups::measure(&proc::all(), now)
         });
-        let mut ports: BTreeSet<u16> = self
-            .streams
-            .values()
-            .flat_map(|stream| &stream.slots)
-            .filter(|slot| slot.holds_port())
-            .map(|slot| slot.record.port)
-            .collect();
         let mut changed = BTreeSet::new();
         for (id, stream) in &mut self.streams {
             let before = stream.phases(now);
@@ -84,11 +77,12 @@ impl World {
                     self.starter.state.keep(id, &slot.record);
                 }
                 if slot.is_due(now) {
-                    start(slot, id, &mut self.starter, &mut ports, &self.runtime);
+                    start(slot, id, &mut self.starter, &self.runtime);
                 }
             }
             for slot in stream.slots.extract_if(.., |slot| matches!(slot.life, Life::Gone)) {
                 self.starter.state.forget(id, &slot.record);
+                self.starter.ports.release(slot.record.port, now);
             }
             if before != stream.phases(now) {
                 changed.insert(id.clone());
@@ -161,17 +155,10 @@ impl Stream {
     }
 }
 
-fn start(
-    slot: &mut Slot,
-    stream: &StreamId,
-    starter: &mut Starter,
-    ports: &mut BTreeSet<u16>,
-    runtime: &Handle,
-) {
-    match starter.start(stream, &mut slot.record, ports, runtime) {
+fn start(slot: &mut Slot, stream: &StreamId, starter: &mut Starter, runtime: &Handle) {
+    match starter.start(stream, &mut slot.record, runtime) {
         None => (),
         Some(Ok(up)) => {
-            ports.insert(slot.record.port);
             tracing::info!(instance = %slot.name(), pid = up.identity.pid, port = slot.record.port, "started");
             slot.life = Life::Up(Box::new(up));
         }

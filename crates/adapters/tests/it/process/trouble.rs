@@ -98,6 +98,44 @@ fn a_port_that_is_taken_from_under_an_instance_is_named_and_another_one_given() 
 }
 
 #[test]
+fn instances_start_and_stop_also_when_nothing_can_be_written() {
+    let place = Place::new();
+    // Files where directories have to be: every write of state and output fails, as on a full disk.
+    let data = place.directory.path().join("data");
+    std::fs::write(data.join("processes/shop~production"), "").unwrap();
+    std::fs::write(data.join("output"), "").unwrap();
+    place.apply(1, vec![place.version("v1", 2)]).unwrap();
+    let status = place.wait_ready(2);
+    get(&status.instances[0], "/crash");
+    place.wait("a restart", |status| status.instances.iter().any(|one| one.restarts == 1));
+    place.wait_ready(2);
+    place.apply(2, vec![]).unwrap();
+    place.wait("nothing", |status| status.instances.is_empty());
+}
+
+#[test]
+fn a_new_instance_does_not_get_the_port_of_one_that_waits_or_has_gone() {
+    let place = Place::new();
+    let mut crashing = place.script("v1", "exit 1");
+    crashing.version.target.port_from = 41_000;
+    place.apply(1, vec![crashing.clone()]).unwrap();
+    let waiting = place.wait_why("exited with code 1");
+    let mut good = place.version("v2", 1);
+    good.version.target.port_from = 41_000;
+    place.apply(2, vec![crashing, good.clone()]).unwrap();
+    let beside =
+        place.wait("v2", |status| status.instances.iter().any(|one| one.phase == InstancePhase::Ready));
+    assert!(
+        beside.instances.iter().all(|one| one.version.as_str() == "v1" || one.address != waiting.address)
+    );
+    let mut next = good.clone();
+    next.version.name = taxiway_model::ids::VersionName::new("v3").unwrap();
+    place.apply(3, vec![good, next]).unwrap();
+    let after = place.wait_ready(2);
+    assert!(after.instances.iter().all(|one| one.address != waiting.address), "{after:#?}");
+}
+
+#[test]
 fn two_supervisors_on_one_directory_are_one_too_many() {
     let place = Place::new();
     let error = Supervisor::open(place.config()).err().expect("the second one is refused");
