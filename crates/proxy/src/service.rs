@@ -264,14 +264,18 @@ impl Service {
 
     /// The standing of an instance.
     pub fn health(&self, version: &VersionName, address: &str) -> Arc<Health> {
-        self.lock_health().entry((version.clone(), address.to_owned())).or_insert_with(|| Arc::new(Health::new(self.gates.len()))).clone()
+        self.lock_health()
+            .entry((version.clone(), address.to_owned()))
+            .or_insert_with(|| Arc::new(Health::new(self.gates.len())))
+            .clone()
     }
 
     fn prune_health(&self) {
         let installed = self.installed();
         let backends = &installed.table.source.backends;
         self.lock_health().retain(|(version, address), health| {
-            health.open_total() > 0 || backends.get(version).is_some_and(|list| list.iter().any(|b| b.address == *address))
+            health.open_total() > 0
+                || backends.get(version).is_some_and(|list| list.iter().any(|b| b.address == *address))
         });
     }
 

@@ -1,4 +1,6 @@
 //! The proxy over real sockets on loopback.
 
+mod routing;
 mod serving;
+mod split;
 mod world;
