@@ -39,7 +39,7 @@ impl Arguments {
         // Ten thousand healthy runs put the upper limit of 1.0 % at 1.2 %.
         let (healthy, faulty) = match (parsed.calibrate, parsed.quick) {
             (true, _) => (200_000, 0),
-            (false, true) => (4_000, 500),
+            (false, true) => (8_000, 500),
             (false, false) => (10_000, 2_000),
         };
         parsed.healthy = if parsed.healthy == 0 { healthy } else { parsed.healthy };

@@ -61,12 +61,14 @@ pub fn is_high(canary: &[f64], baseline: &[f64]) -> bool {
     let deviation = deviation(canary, baseline);
     let needed = 0.5 * pairs + 0.5 + Z * deviation;
     let positive = canary.iter().flat_map(|x| baseline.iter().map(move |y| f64::from(x > y))).sum::<f64>();
+    // With too few points for the confidence the root finder's bracket ends at the smallest difference, and that is taken.
+    let needed = if pairs <= needed + 0.5 { pairs } else { needed };
     // The interval's lower end is above 0 only if that many differences are; most looks end here.
     if deviation == 0.0 || positive < needed {
         return false;
     }
     let mut differences: Vec<f64> = canary.iter().flat_map(|x| baseline.iter().map(move |y| x - y)).collect();
-    let low = order(&mut differences, (pairs - needed).max(0.0) as usize);
+    let low = order(&mut differences, (pairs - needed) as usize);
     let middle = order(&mut differences, (pairs / 2.0) as usize);
     low > 0.25 * middle.abs()
 }

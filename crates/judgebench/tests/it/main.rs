@@ -1,1 +1,4 @@
+//! The simulations are checked against closed forms, the design brief's figures and the peers' own published cases.
 
+mod peers;
+mod simulation;
