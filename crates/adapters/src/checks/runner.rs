@@ -123,6 +123,7 @@ impl Checks for Runner {
             attempts.insert(key, evidence.status());
             return;
         }
+        fail::fail_point!("checks.start.before");
         forget_some(&mut attempts);
         attempts.insert(key, CheckStatus::Running);
         drop(attempts);
@@ -161,13 +162,16 @@ impl Shared {
         environment.insert("TAXIWAY_EFFECT".to_owned(), order.effect.clone());
         environment.insert("TAXIWAY_ATTEMPT".to_owned(), order.attempt.to_string());
         environment.insert(MARKER.to_owned(), marker.clone());
+        fail::fail_point!("checks.run.before");
         let evidence = run::run(&order, environment).await;
         drop(turn);
         if matches!(order.run, taxiway_model::plan::CheckRun::Command { .. }) {
             // What left the command's process group goes with it too.
             end_marked(self.since_ticks, &marker);
         }
+        fail::fail_point!("checks.keep.before");
         self.shelf.keep(&evidence);
+        fail::fail_point!("checks.keep.after");
         let status = evidence.status();
         tracing::info!(
             effect = order.effect,

@@ -1,6 +1,7 @@
 //! The supervisor with real processes.
 
 mod adoption;
+mod crash_points;
 mod lifecycle;
 mod limits;
 pub(crate) mod role;

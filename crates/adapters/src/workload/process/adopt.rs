@@ -20,6 +20,7 @@ use super::world::{Stream, World};
 impl World {
     /// Reads the state directory and `/proc`, and takes over what belongs to it.
     pub(super) fn adopt(&mut self) {
+        fail::fail_point!("workload.adopt.before");
         let since = self.starter.state.since_ticks();
         let stats = proc::all();
         let prefix = format!("{}.", self.starter.prefix);
@@ -47,6 +48,7 @@ impl World {
             tracing::warn!(pid = stat.pid, "ended: it was started here, but nothing says what for");
             proc::signal(stat, Signal::SIGKILL);
         }
+        fail::fail_point!("workload.adopt.after");
     }
 }
 

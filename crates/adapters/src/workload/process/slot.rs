@@ -144,6 +144,7 @@ impl Slot {
     fn step_up(&mut self, round: &Round<'_>) -> bool {
         let Life::Up(up) = &mut self.life else { return false };
         if let Some(exit) = up.exit() {
+            crash_seen();
             self.crashed(&exit, round.now);
             return true;
         }
@@ -198,6 +199,7 @@ impl Slot {
         }
         let first = up.readiness.passing && self.record.ready_since.is_none();
         if first {
+            became_ready();
             self.record.ready_since = Some(wall_clock());
         }
         self.problem = if self.record.ready_since.is_none() {
@@ -274,7 +276,9 @@ impl Slot {
 
     fn ask_to_stop(&mut self, now: Instant, restart: bool) {
         if let Life::Up(up) = std::mem::replace(&mut self.life, Life::Gone) {
+            fail::fail_point!("workload.stop.before_term");
             up.signal_all(&self.record.marker, Signal::SIGTERM);
+            fail::fail_point!("workload.stop.after_term");
             self.life = Life::Stopping { up, asked_at: now, killed: false, restart };
         }
     }
@@ -300,6 +304,7 @@ impl Slot {
             }
         } else if round.now - *asked_at >= grace {
             *killed = true;
+            fail::fail_point!("workload.stop.before_kill");
             up.signal_all(&self.record.marker, Signal::SIGKILL);
             let problem = Problem::IgnoredTerm { grace_ms: grace.as_millis() as u64 };
             tracing::warn!(instance = %self.record.marker, %problem, "killed");
@@ -412,6 +417,14 @@ fn over_memory(usage: &Usage, up: &Up, record: &Record) -> Option<Problem> {
     let leader = Stat::read(up.identity.pid).map_or(0, |stat| stat.rss_pages * proc::page_bytes());
     let held_by = Mechanism::Rlimit.to_string();
     (usage.memory_bytes.max(leader) > limit_bytes).then_some(Problem::OverMemory { limit_bytes, held_by })
+}
+
+fn crash_seen() {
+    fail::fail_point!("workload.crash.seen");
+}
+
+fn became_ready() {
+    fail::fail_point!("workload.ready.before_record");
 }
 
 fn wall_clock() -> Timestamp {

@@ -77,7 +77,9 @@ impl Starter {
             let file = output::open(&record.output, &header);
             let output_from = fs::metadata(&record.output).map_or(0, |file| file.len());
             let other = file.try_clone().map_err(|error| spawn_problem(record, &error))?;
+            fail::fail_point!("workload.start.before_record");
             self.state.keep(stream, record);
+            fail::fail_point!("workload.start.before_spawn");
             command.stdin(Stdio::null()).stdout(file).stderr(other);
             let child = spawn(&mut command).map_err(|error| spawn_problem(record, &error))?;
             // It cannot be gone before it is waited for.
@@ -88,9 +90,11 @@ impl Starter {
             Ok((child, identity, output_from))
         });
         let (child, identity, output_from) = started.inspect_err(|_| confinement.remove())?;
+        fail::fail_point!("workload.start.after_spawn");
         record.identity = Some(identity.clone());
         record.ready_since = None;
         self.state.keep(stream, record);
+        fail::fail_point!("workload.start.after_record");
         let now = Instant::now();
         let (readiness, health) = (Answers::new(false, now), Answers::new(true, now));
         Ok(Up { identity, child: Some(child), started: now, confinement, output_from, readiness, health })

@@ -49,7 +49,9 @@ impl World {
                 return Ok(());
             }
         }
+        fail::fail_point!("workload.apply.before_keep");
         self.starter.state.keep_desired(desired);
+        fail::fail_point!("workload.apply.after_keep");
         let fresh = || Stream { desired: desired.clone(), slots: Vec::new(), ending: false };
         let stream = self.streams.entry(desired.stream.clone()).or_insert_with(fresh);
         stream.desired = desired.clone();
@@ -81,7 +83,9 @@ impl World {
                 }
             }
             for slot in stream.slots.extract_if(.., |slot| matches!(slot.life, Life::Gone)) {
+                fail::fail_point!("workload.gone.before_forget");
                 self.starter.state.forget(id, &slot.record);
+                fail::fail_point!("workload.gone.after_forget");
                 self.starter.ports.release(slot.record.port, now);
             }
             if before != stream.phases(now) {

@@ -109,7 +109,7 @@ fn instances_survive_a_supervisor_that_is_killed_at_any_moment() {
 }
 
 /// Processes that were started as instances in this place.
-fn instances_of(place: &Place) -> Vec<u32> {
+pub(crate) fn instances_of(place: &Place) -> Vec<u32> {
     let control = format!("TEST_CONTROL={}", place.directory.path().join("control").display());
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

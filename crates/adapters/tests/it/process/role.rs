@@ -21,6 +21,7 @@ fn play() {
         "server" => serve(),
         "eater" => eat(),
         "spinner" => spin(),
+        "doomed" => super::crash_points::live_and_die(),
         "checker" => crate::checks::commands::check_for_ever(),
         "https" => crate::checks::https::ask(),
         "supervisor" => super::adoption::supervise(),
