@@ -1,0 +1,198 @@
+//! One stream in full: what a person watches while a release runs.
+
+use super::evidence::{findings, verdict};
+use super::figures::{clock, counted, span};
+use super::ink::{Ink, LABEL_COLUMNS, Line, draw, labelled};
+use super::rail::{current_ink, rail};
+use super::sides::sides;
+use super::traffic::traffic;
+use super::{Paper, history};
+use taxiway_api::{Flight, State, Status};
+use taxiway_model::observation::InstancePhase;
+use taxiway_model::plan::Purpose;
+use taxiway_model::time::Timestamp;
+
+/// The stream: step rail, traffic bar, canary beside baseline, verdict with evidence, and the
+/// sentence that says what it waits for.
+pub fn status(status: &Status, paper: &Paper) -> Vec<String> {
+    let mut lines = header(status, paper);
+    match &status.release {
+        Some(flight) => lines.extend(in_flight(flight, paper)),
+        None => lines.extend(at_rest(status, paper)),
+    }
+    lines.extend(troubles(status, paper));
+    draw(lines, paper)
+}
+
+/// A release's state in a word.
+pub(super) fn word(state: State) -> &'static str {
+    match state {
+        State::Preparing => "starting instances",
+        State::Shifting => "shifting traffic",
+        State::Watching => "watching",
+        State::Checking => "running a check",
+        State::Paused => "PAUSED",
+        State::Held => "HELD: waits for you",
+        State::Returning => "GOING BACK",
+        State::Finishing => "finishing",
+    }
+}
+
+/// `v2 → v3`, and which way it goes.
+pub(super) fn change(flight: &Flight) -> String {
+    let arrow = if flight.purpose == Purpose::Rollback { "⇠" } else { "→" };
+    match &flight.baseline {
+        Some(baseline) => format!("{baseline} {arrow} {}", flight.version),
+        None => format!("first release {}", flight.version),
+    }
+}
+
+fn header(status: &Status, paper: &Paper) -> Vec<Line> {
+    let line = Line::new()
+        .plain(" ")
+        .put(Ink::Strong, &format!("{}/{}", status.service, status.environment))
+        .plain("  ");
+    let line = match &status.release {
+        Some(flight) => line
+            .put(Ink::Strong, &change(flight))
+            .plain("  ")
+            .put(current_ink(flight.state), word(flight.state))
+            .put(Ink::Faint, &age(flight, status.at)),
+        None => match &status.stable {
+            Some(stable) => line.put(Ink::Good, &format!("{stable} serves everything")),
+            None => line.put(Ink::Faint, "nothing has been released yet"),
+        },
+    };
+    let time = clock(status.at, &paper.zone);
+    let fits = line.width() + time.chars().count() < paper.columns();
+    vec![if fits { line.right(paper.columns(), Ink::Faint, &time) } else { line }, Line::new()]
+}
+
+fn age(flight: &Flight, now: Timestamp) -> String {
+    let since = flight.timings.started_at.unwrap_or(flight.timings.accepted_at);
+    format!("  {}", span(now.since_ms(since) / 1_000 * 1_000))
+}
+
+fn in_flight(flight: &Flight, paper: &Paper) -> Vec<Line> {
+    let mut lines = rail(flight, paper);
+    lines.push(Line::new());
+    lines.extend(traffic(flight, paper));
+    let table = sides(flight);
+    if !table.is_empty() {
+        lines.push(Line::new());
+        lines.extend(table);
+    }
+    if let Some(judgement) = &flight.judgement {
+        lines.push(Line::new());
+        lines.extend(verdict(judgement, paper));
+        lines.extend(findings(judgement, paper));
+    }
+    lines.push(Line::new());
+    lines.extend(waiting(flight, paper));
+    lines
+}
+
+/// Why it is not moving: the way back first, then what a person has to answer, then the rest.
+pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(back) = &flight.returning {
+        let said = flight.judgement.as_ref().is_some_and(|judgement| judgement.sentence == back.sentence);
+        let why = if said { "everything returns to the baseline" } else { &back.sentence };
+        let done = if back.verified {
+            "the canary gets nothing any more"
+        } else {
+            "not confirmed by the router yet"
+        };
+        lines.extend(labelled("back", Ink::Bad, &format!("{why}; {done}"), Ink::Strong, paper));
+        let times = [("detected", flight.timings.detect_ms), ("shifted", flight.timings.shift_ms)];
+        let times: Vec<_> =
+            times.iter().filter_map(|(word, ms)| ms.map(|ms| format!("{word} in {}", span(ms)))).collect();
+        if !times.is_empty() {
+            lines.push(Line::new().to(LABEL_COLUMNS).put(Ink::Faint, &times.join(", ")));
+        }
+    }
+    for hold in &flight.holds {
+        lines.extend(labelled("waits", Ink::Warn, &hold.sentence, Ink::Strong, paper));
+    }
+    let mut label = if flight.holds.is_empty() { "waiting" } else { "" };
+    for on in &flight.waiting {
+        let mut sentence = on.to_string();
+        for prefix in ["waiting for ", "waiting: "] {
+            if let Some(rest) = sentence.strip_prefix(prefix) {
+                sentence = format!("for {rest}");
+            }
+        }
+        lines.extend(labelled(label, Ink::Active, &sentence, Ink::Plain, paper));
+        label = "";
+    }
+    if lines.is_empty() {
+        lines.extend(labelled(
+            "waiting",
+            Ink::Faint,
+            "for nothing: the next step is being taken",
+            Ink::Plain,
+            paper,
+        ));
+    }
+    lines
+}
+
+fn at_rest(status: &Status, paper: &Paper) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(since) = status.stable_since {
+        let text = span(status.at.since_ms(since) / 1_000 * 1_000);
+        lines.push(
+            Line::new().plain(" ").put(Ink::Faint, "stable").to(LABEL_COLUMNS).plain(&format!("for {text}")),
+        );
+    }
+    if !status.listen.is_empty() {
+        let listen = status.listen.join(", ");
+        lines.push(Line::new().plain(" ").put(Ink::Faint, "listens").to(LABEL_COLUMNS).plain(&listen));
+    }
+    if !status.instances.is_empty() {
+        let ready = status.instances.iter().filter(|i| i.phase == InstancePhase::Ready).count();
+        let text =
+            format!("{ready} of {} ready", counted(status.instances.len() as u64, "instance", "instances"));
+        lines.push(Line::new().plain(" ").put(Ink::Faint, "runs").to(LABEL_COLUMNS).plain(&text));
+    }
+    if let Some(last) = &status.last {
+        let (ink, text) = history::ended(last);
+        lines.extend(labelled("last", Ink::Faint, &format!("{}: {text}", last.version), ink, paper));
+    }
+    lines
+}
+
+/// What is wrong with the stream itself.
+fn troubles(status: &Status, paper: &Paper) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(why) = &status.quarantined {
+        let text = format!("{why}; the baseline keeps serving");
+        lines.extend(labelled("broken", Ink::Bad, &text, Ink::Plain, paper));
+    }
+    for silent in &status.unreachable {
+        lines.extend(labelled("silent", Ink::Bad, silent, Ink::Plain, paper));
+    }
+    if let Some(why) = &status.held {
+        let text =
+            format!("nothing automatic happens here: {why}; `taxiway resume {}` frees it", status.service);
+        lines.extend(labelled("held", Ink::Warn, &text, Ink::Plain, paper));
+    }
+    for queued in &status.queued {
+        let text = format!("{} waits for this release to end", queued.version);
+        lines.extend(labelled("queued", Ink::Faint, &text, Ink::Plain, paper));
+    }
+    let unwell =
+        status.instances.iter().filter(|i| !i.why.is_empty() && i.phase != InstancePhase::Ready).take(3);
+    for instance in unwell {
+        let text = format!(
+            "{} #{}: {} ({}), output in {}",
+            instance.version,
+            instance.number,
+            instance.why,
+            counted(u64::from(instance.restarts), "restart", "restarts"),
+            instance.output
+        );
+        lines.extend(labelled("unwell", Ink::Warn, &text, Ink::Plain, paper));
+    }
+    lines
+}

@@ -1,0 +1,50 @@
+//! How it ended, and what to try next: the last thing on the screen.
+
+use super::Paper;
+use super::history::{cost, ended};
+use super::ink::{Ink, Line, draw, labelled};
+use taxiway_api::HistoryEntry;
+use taxiway_model::event::Outcome;
+
+/// A line per release in their order, the place of the log, and commands with what they do.
+pub fn summary(releases: &[HistoryEntry], log: &str, next: &[(&str, &str)], paper: &Paper) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in releases {
+        let (ink, words) = ended(entry);
+        let mark = match entry.outcome {
+            Some(Outcome::Released) => "✔",
+            Some(_) => "✘",
+            None => "▶",
+        };
+        let name = format!("{}/{} {}", entry.stream.service, entry.stream.environment, entry.version);
+        lines.push(
+            Line::new()
+                .plain(" ")
+                .put(ink, mark)
+                .plain(" ")
+                .put(Ink::Strong, &name)
+                .plain("  ")
+                .put(ink, &words),
+        );
+        let already_said = entry.outcome == Some(Outcome::Failed);
+        let sentence = if already_said { "" } else { entry.sentence.as_str() };
+        for text in [sentence, &cost(entry)] {
+            if !text.is_empty() {
+                lines.extend(labelled("", Ink::Plain, text, Ink::Plain, paper));
+            }
+        }
+    }
+    if !log.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::new().plain(" ").put(Ink::Faint, "the log is in").plain(" ").plain(log));
+    }
+    if !next.is_empty() {
+        lines.push(Line::new());
+        lines.push(Line::new().plain(" ").put(Ink::Faint, "try next"));
+    }
+    let longest = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0).min(50);
+    for (command, effect) in next {
+        lines.push(Line::new().plain("   ").put(Ink::Active, command).to(longest + 5).plain(effect));
+    }
+    draw(lines, paper)
+}

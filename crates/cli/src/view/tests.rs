@@ -1,0 +1,259 @@
+//! Whole views as they are printed. Foreign text of the samples carries escape sequences.
+
+use super::samples::{at_rest, entry, explained, held, returning, rolling, watching};
+use super::*;
+use taxiway_api::HistoryEntry;
+use taxiway_model::event::Outcome;
+
+fn narrow() -> Paper {
+    Paper::new(80, false)
+}
+
+fn wide() -> Paper {
+    Paper::new(120, false)
+}
+
+/// Lines as a snapshot: escape bytes made visible.
+fn shown(lines: &[String]) -> String {
+    lines.join("\n").replace('\u{1b}', "^")
+}
+
+fn releases() -> Vec<HistoryEntry> {
+    let released = Some(Outcome::Released);
+    vec![entry(1, released), entry(2, released), entry(3, Some(Outcome::RolledBack)), entry(4, None)]
+}
+
+#[test]
+fn a_release_that_is_watched() {
+    insta::assert_snapshot!(shown(&status(&watching(), &narrow())), @r#"
+    shop/production  v2 → v3  watching  7m05s                              21:00:00
+
+    ✔ canary-1 ───── ▶ canary-5 ────── ○ canary-25 ───── ○ full
+      1%               5%  2m/5m         25% asks          100%
+
+    traffic   ██░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  5% v3, 95% v2
+
+                             requests   errors      p50     p95     p99   ready
+    canary    v3                1,204   0.083%   12.7ms  38.1ms  76.2ms     1/1
+    baseline  v2               22,871   0.079%   12.5ms  37.4ms  74.8ms     2/2
+
+    MORE DATA no regression is shown; latency_p95 needs more requests before 5x is
+              excluded
+    ✔ error_rate      1.03x (0.41x to 2.20x) bad ▰▱▱▱▱    3%  good ▰▰▰▰▰ excluded
+    … latency_p95     1.02x (0.81x to 1.40x) bad ▱▱▱▱▱    0%  good ▰▰▰▱▱ 63%
+              1,204 requests do not exclude 5x yet (about 1m10s more at this
+              traffic)
+
+    waiting   baking: 2m of 5m with fresh evidence
+              latency_p95 has not excluded 5x yet (about 1m10s at this traffic)
+    "#);
+    insta::assert_snapshot!(shown(&status(&watching(), &wide())), @r#"
+    shop/production  v2 → v3  watching  7m05s                                                                      21:00:00
+
+    ✔ canary-1 ───── ▶ canary-5 ────── ○ canary-25 ───── ○ full
+      1%               5%  2m/5m         25% asks          100%
+
+    traffic   ███░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  5% v3, 95% v2
+
+                             requests   errors      p50     p95     p99   ready
+    canary    v3                1,204   0.083%   12.7ms  38.1ms  76.2ms     1/1
+    baseline  v2               22,871   0.079%   12.5ms  37.4ms  74.8ms     2/2
+
+    MORE DATA no regression is shown; latency_p95 needs more requests before 5x is excluded
+    ✔ error_rate      1.03x (0.41x to 2.20x) bad ▰▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱    3%  good ▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰▰ excluded
+    … latency_p95     1.02x (0.81x to 1.40x) bad ▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱▱    0%  good ▰▰▰▰▰▰▰▰▰▰▰▰▱▱▱▱▱▱▱▱ 63%
+              1,204 requests do not exclude 5x yet (about 1m10s more at this traffic)
+
+    waiting   baking: 2m of 5m with fresh evidence
+              latency_p95 has not excluded 5x yet (about 1m10s at this traffic)
+    "#);
+}
+
+#[test]
+fn a_release_that_goes_back_in_colour() {
+    insta::assert_snapshot!(shown(&status(&returning(), &Paper::new(80, true))), @r#"
+    ^[1mshop/production^[0m  ^[1mv2 → v3^[0m  ^[1;31mGOING BACK^[0m^[2m  7m05s^[0m                            ^[2m21:00:00^[0m
+
+    ^[32m✔^[0m ^[32mcanary-1^[0m ^[32m─────^[0m ^[1;31m✘^[0m ^[1mcanary-5^[0m ^[2m──────^[0m ^[2m○^[0m ^[2mcanary-25^[0m ^[2m─────^[0m ^[2m○^[0m ^[2mfull^[0m
+      ^[2m1%^[0m               5%  2m/5m         ^[2m25% asks^[0m          ^[2m100%^[0m
+
+    ^[2mtraffic^[0m   ^[2m░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░^[0m  ^[36m0% v3^[0m, 100% v2
+
+                             ^[2mrequests^[0m   ^[2merrors^[0m      ^[2mp50^[0m     ^[2mp95^[0m     ^[2mp99^[0m   ^[2mready^[0m
+    ^[2mcanary^[0m    ^[1mv3^[0m                  241    ^[1;31m4.98%^[0m   12.7ms  38.1ms  76.2ms     1/1
+    ^[2mbaseline^[0m  ^[1mv2^[0m                4,571   0.088%   12.5ms  37.4ms  74.8ms     2/2
+
+    ^[1;31mROLLBACK^[0m  ^[1merror rate 4.98% against 0.08%: 62x the baseline, red is 2x^[0m
+    ^[1;31m✘^[0m error_rate      ^[1m62.0x^[0m ^[2m(21.0x to 190x)^[0m  ^[2mbad ^[0m^[1;31m▰▰▰▰▰^[0m ^[1;31mshown^[0m  ^[2mgood ^[0m^[2m▱▱▱▱▱^[0m 0%
+    ^[32m✔^[0m latency_p95     ^[1m1.02x^[0m ^[2m(0.81x to 1.40x)^[0m ^[2mbad ^[0m^[2m▱▱▱▱▱^[0m    0%  ^[2mgood ^[0m^[32m▰▰▰▰▰^[0m ^[32mexcluded^[0m
+
+    ^[1;31mback^[0m      ^[1meverything returns to the baseline; not confirmed by the router yet^[0m
+              ^[2mdetected in 3.2s, shifted in 4ms^[0m
+    ^[36mwaiting^[0m   for the router to confirm that the baseline has everything
+    "#);
+}
+
+#[test]
+fn a_release_that_waits_for_a_person() {
+    insta::assert_snapshot!(shown(&status(&held(), &narrow())), @r#"
+    cart/production  v2 → v3  HELD: waits for you  7m05s                   21:00:00
+
+    ✔ canary-1 ───── ‖ canary-5 ────── ○ canary-25 ───── ○ full
+      1%               5%  2m/5m         25% asks          100%
+
+    traffic   unknown: the router does not answer; last asked for 5%
+
+    waits     step canary-5 asks for a person: `taxiway promote shop`
+    silent    proxy: connection refused for 12s
+    queued    v4 waits for this release to end
+    "#);
+}
+
+#[test]
+fn more_steps_than_fit() {
+    insta::assert_snapshot!(shown(&status(&rolling(), &narrow())), @r#"
+    search/production  v2 → v3  starting instances  7m05s                  21:00:00
+
+    …✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔✔▶○○○○○○○○○○○○○○○○○○○○○○○○…  31 of 60: instance-31 51%
+
+    traffic   ██████████████████████████░░░░░░░░░░░░░░░░░░░░░░░░░░  51% v3, 49% v2
+
+    waiting   for nothing: the next step is being taken
+    "#);
+}
+
+#[test]
+fn a_stream_at_rest() {
+    let resting = taxiway_api::Status { last: Some(entry(3, Some(Outcome::RolledBack))), ..at_rest("shop") };
+    insta::assert_snapshot!(shown(&status(&resting, &narrow())), @r#"
+    shop/production  v2 serves everything                                  21:00:00
+
+    stable    for 1h05m
+    listens   127.0.0.1:8080
+    last      v3: rolled back, detected in 3.2s, shifted in 4ms
+    "#);
+}
+
+#[test]
+fn the_fleet_begins_with_what_needs_a_person() {
+    let streams = [at_rest("mail"), watching(), rolling(), held(), returning()];
+    insta::assert_snapshot!(shown(&fleet(&streams, &narrow())), @r#"
+      service           version  traffic            state
+    ✘ shop/production   v2 → v3  ░░░░░░░░░░     0%  2/4 going back: error rate 4.9…
+    ! cart/production   v2 → v3  █░░░░░░░░░      ?  2/4 waits for you: step canary…
+    ▶ search/production v2 → v3  █████░░░░░    51%  31/60 starting instances
+    ▶ shop/production   v2 → v3  █░░░░░░░░░     5%  2/4 baking 2m of 5m
+    ✔ mail/production   v2       ██████████         stable for 1h05m
+    "#);
+    insta::assert_snapshot!(shown(&fleet(&streams, &wide())), @r#"
+      service           version  traffic            state
+    ✘ shop/production   v2 → v3  ░░░░░░░░░░     0%  2/4 going back: error rate 4.98% against 0.08%: 62x the baseline, red …
+    ! cart/production   v2 → v3  █░░░░░░░░░      ?  2/4 waits for you: step canary-5 asks for a person: `taxiway promote s…
+    ▶ search/production v2 → v3  █████░░░░░    51%  31/60 starting instances
+    ▶ shop/production   v2 → v3  █░░░░░░░░░     5%  2/4 baking 2m of 5m
+    ✔ mail/production   v2       ██████████         stable for 1h05m
+    "#);
+}
+
+#[test]
+fn the_past_newest_first() {
+    insta::assert_snapshot!(shown(&history(&releases(), &narrow())), @r#"
+      when             version  outcome
+    ▶ 2026-11-20 21:04 v3 → v4  in flight
+                       by maria
+    ✘ 2026-11-20 21:03 v2 → v3  rolled back, detected in 3.2s, shifted in 4ms
+                       12 of its 241 requests failed
+                       by maria
+    ✔ 2026-11-20 21:02 v1 → v2  released in 32s
+                       by maria: new checkout (commit 4f2a9c1e7b3d)
+    ✔ 2026-11-20 21:01 v1       released in 32s
+                       by maria
+    "#);
+}
+
+#[test]
+fn why_it_is_where_it_is() {
+    insta::assert_snapshot!(shown(&explain(&explained(), &narrow())), @r#"
+    shop/production  v2 → v3  step 2 of 4, canary-5: watching
+
+    because   step canary-5 has 2m of its 5m with fresh evidence
+
+      input               is     needed  from
+    ✔ weight in force     5%     5%      proxy, 1s ago
+    … time with evidence  2m     5m      log 812
+    · canary requests     1,204          log 812
+
+    MORE DATA no regression is shown; latency_p95 needs more requests before 5x is
+              excluded
+    ✔ error_rate      1.03x (0.41x to 2.20x) bad ▰▱▱▱▱    3%  good ▰▰▰▰▰ excluded
+    … latency_p95     1.02x (0.81x to 1.40x) bad ▱▱▱▱▱    0%  good ▰▰▰▱▱ 63%
+              1,204 requests do not exclude 5x yet (about 1m10s more at this
+              traffic)
+              taxiway-judge/1, 12 windows, evidence ee8250fb76e0
+
+    what led here
+    20:56:40  step canary-1 passed  log 790
+    20:56:41  entered step canary-5  log 791
+    20:56:42  router confirmed 5%  log 793
+
+    what you can do
+      taxiway promote shop  goes to canary-25 now
+      taxiway abort shop    everything back to v2
+    "#);
+}
+
+#[test]
+fn how_it_ended() {
+    let next =
+        [("taxiway explain shop", "why it is where it is"), ("taxiway log shop", "everything that happened")];
+    insta::assert_snapshot!(shown(&summary(&releases()[1..3], "/tmp/shop/taxiway.db", &next, &narrow())), @r#"
+    ✔ shop/production v2  released in 32s
+    ✘ shop/production v3  rolled back, detected in 3.2s, shifted in 4ms
+              error rate 4.98% against 0.08%: 62x the baseline
+              12 of its 241 requests failed
+
+    the log is in /tmp/shop/taxiway.db
+
+    try next
+      taxiway explain shop  why it is where it is
+      taxiway log shop      everything that happened
+    "#);
+}
+
+#[test]
+fn lines_for_where_there_is_no_terminal() {
+    let mut lines: Vec<String> =
+        [watching(), returning(), held(), at_rest("shop")].iter().map(state_line).collect();
+    lines.extend(rates(&watching()));
+    lines.extend(explained().trail.iter().map(|entry| log_line(entry, &narrow())));
+    insta::assert_snapshot!(shown(&lines), @r#"
+    shop/production v2 → v3 step 2/4 canary-5 at 5%: watching; INSUFFICIENT_DATA
+    shop/production v2 → v3 step 2/4 canary-5 at 0%: GOING BACK: error rate 4.98% against 0.08%: 62x the baseline, red is 2x; ROLLBACK
+    cart/production v2 → v3 step 2/4 canary-5 at ?: HELD: waits for you: step canary-5 asks for a person: `taxiway promote shop`
+    shop/production v2 serves everything
+    1204 requests, errors 0.083% against 0.079%
+    20:56:40 #790 shop/production step canary-1 passed
+    20:56:41 #791 shop/production entered step canary-5
+    20:56:42 #793 shop/production router confirmed 5%
+    "#);
+}
+
+#[test]
+fn nothing_is_wider_than_the_paper_and_colour_changes_no_character() {
+    for width in [40, 60, 80, 120, 200] {
+        let plain = Paper::new(width, false);
+        let coloured = Paper::new(width, true);
+        for stream in [watching(), returning(), held(), rolling(), at_rest("shop")] {
+            let views: [fn(&taxiway_api::Status, &Paper) -> Vec<String>; 2] =
+                [status, |stream, paper| fleet(std::slice::from_ref(stream), paper)];
+            for view in views {
+                let lines = view(&stream, &plain);
+                for line in &lines {
+                    assert!(line.chars().count() <= width, "{width}: {line}");
+                }
+                let stripped: Vec<String> = view(&stream, &coloured).iter().map(|line| clean(line)).collect();
+                assert_eq!(stripped, lines);
+            }
+        }
+    }
+}
