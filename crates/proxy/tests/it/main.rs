@@ -1,5 +1,6 @@
 //! The proxy over real sockets on loopback.
 
+mod protocols;
 mod routing;
 mod serving;
 mod split;

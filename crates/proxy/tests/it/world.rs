@@ -424,6 +424,14 @@ impl Client {
         Some(piece)
     }
 
+    /// The next so many bytes.
+    pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.buffered.len() < count {
+            fill(&mut self.stream, &mut self.buffered).expect("more bytes");
+        }
+        self.buffered.drain(..count).collect()
+    }
+
     /// Whether the other end has closed (or reset) the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
