@@ -14,12 +14,18 @@ pub(crate) struct Opened {
     _dir: Option<tempfile::TempDir>,
 }
 
+/// A temporary folder, in memory where the system has room for that: hundreds of logs are opened and
+/// closed, and what a disk adds to that is looked at elsewhere.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
 pub(crate) fn memory() -> Opened {
     Opened { log: Box::new(taxiway_store::memory::Store::new()), _dir: None }
 }
 
 pub(crate) fn sqlite() -> Opened {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dir = folder();
     Opened { log: Box::new(open(dir.path())), _dir: Some(dir) }
 }
 
