@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use taxiway_model::ids::StreamId;
 use taxiway_model::time::Timestamp;
 
 use crate::proc::{Identity, since_ticks};
+
+/// How long a lock may be held by nobody: a child of a process that has just died keeps it from its fork to its exec.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One instance, written before it is started and again when it has a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +50,14 @@ impl State {
     pub(super) fn open(directory: PathBuf) -> io::Result<Option<Self>> {
         fs::create_dir_all(&directory)?;
         let lock = File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { directory, _lock: lock })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
+        let patience = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(Self { directory, _lock: lock })),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() >= patience => return Ok(None),
+                Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(fs::TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
 

@@ -89,7 +89,8 @@ fn die_at(point: &str) {
         before.wait().unwrap();
     }
     let status = start(&place, Some(point)).wait().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "{point} was not passed");
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    assert_eq!(signal, Some(6), "{point} was not passed: {status}");
     place.open();
     // What the engine does after a crash: its last intent again.
     place.apply(2, desired.versions.clone()).unwrap();
