@@ -20,6 +20,8 @@ pub(super) fn told(what: &str, error: &rusqlite::Error) -> Error {
         | ffi::ErrorCode::ConstraintViolation
         | ffi::ErrorCode::TypeMismatch => Error::Damaged(text),
         ffi::ErrorCode::SystemIoFailure if is_damage(extended) => Error::Damaged(text),
+        // The index of the write-ahead log could not grow, for which there is one reason only.
+        ffi::ErrorCode::SystemIoFailure if extended == ffi::SQLITE_IOERR_SHMSIZE => Error::Full(text),
         _ => Error::Unavailable(text),
     }
 }

@@ -119,8 +119,18 @@ pub(super) fn connect(path: &Path, options: &Options) -> Result<Connection, log:
     // The form of a page is looked at before it is believed, and so is the schema.
     set("cell_size_check", &true)?;
     set("trusted_schema", &false)?;
-    set("journal_mode", &"wal")?;
+    let journal: String = db
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .map_err(at("setting up the log"))?;
     set("synchronous", &"full")?;
+    let synchronous: i64 =
+        db.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(at("setting up the log"))?;
+    if (journal.as_str(), synchronous) != ("wal", 2) {
+        return Err(log::Error::Unavailable(format!(
+            "the file system of {} does not keep a write-ahead log (SQLite offers {journal}): use a local disk",
+            path.display()
+        )));
+    }
     // On macOS fsync alone leaves the bytes in the disk's cache.
     set("fullfsync", &true)?;
     set("wal_autocheckpoint", &options.wal_pages_max)?;

@@ -21,11 +21,11 @@ fn seen(log: &dyn Log) -> Seen {
 
 fn write(log: &Store) {
     fill(log, "shop", 0, 20);
+    log.redact(Digest::of(b"{\"number\":7}"), "a name").expect("redacted");
     fill(log, "cart", 20, 30);
     log.append(&stream("cart"), 10, 0, (30..45).map(|n| keyed(n, &format!("k{n}"))).collect())
         .expect("appended");
     fill(log, "late", 45, 60);
-    log.redact(Digest::of(b"{\"number\":7}"), "a name").expect("redacted");
     log.keep_snapshot(&stream("shop"), 1, 15, &[b's'; 6_000]).expect("kept");
     log.take_lead("first").expect("taken");
 }
@@ -109,9 +109,9 @@ fn a_flipped_bit_in_the_database_is_found_or_harmless() {
     write(&log);
     let before = seen(&log);
     drop(log);
-    let [found, unchanged] = flip(dir.path(), "log.db", 1, 400, &before);
+    let [found, unchanged] = flip(dir.path(), "log.db", 1, 600, &before);
     // Free space within pages is the rest.
-    assert!(found > 150 && found + unchanged == 400, "{found} found, {unchanged} harmless");
+    assert!(found > 120 && found + unchanged == 600, "{found} found, {unchanged} harmless");
 }
 
 /// A frame that does not check out ends the write-ahead log for SQLite: what it held is gone, and
@@ -126,8 +126,8 @@ fn a_flipped_bit_in_the_write_ahead_log_is_found_or_harmless() {
     let copy = folder();
     copy_changed(dir.path(), copy.path(), "", 0, 0);
     assert_eq!(outcome_of_copy(copy.path(), &before), Outcome::Unchanged);
-    let [found, unchanged] = flip(copy.path(), "log.db-wal", 2, 150, &before);
-    assert!(found > 100 && found + unchanged == 150, "{found} found, {unchanged} harmless");
+    let [found, unchanged] = flip(copy.path(), "log.db-wal", 2, 300, &before);
+    assert!(found > 150 && found + unchanged == 300, "{found} found, {unchanged} harmless");
 }
 
 fn outcome_of_copy(dir: &Path, before: &Seen) -> Outcome {
