@@ -121,6 +121,7 @@ fn opens_or_tells(dir: &Path, records: u64) {
     let filler = dir.join("filler");
     let mut rest = std::fs::File::create(&filler).expect("created");
     while std::io::Write::write_all(&mut rest, &[0; 4_096]).is_ok() {}
+    drop(rest);
     match Store::open(dir, Options::default()) {
         Ok(log) => {
             holds(&log, records);
