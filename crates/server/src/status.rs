@@ -1,0 +1,194 @@
+//! From the engine's view of a stream to the status every client draws.
+
+use taxiway_api::{Flight, HoldView, Queued, Return, Side, State, Status, StepState, StepView, Timings};
+use taxiway_decide::environment::{self, Environment};
+use taxiway_engine::View;
+use taxiway_model::decision::WaitingOn;
+use taxiway_model::event::Hold;
+use taxiway_model::evidence::total;
+use taxiway_model::ids::VersionName;
+use taxiway_model::observation::{Instance, InstancePhase, Observed};
+use taxiway_model::time::{ForPeople, Timestamp};
+
+use crate::history;
+
+/// The status of a stream.
+pub(crate) fn of(view: &View, now: Timestamp) -> Status {
+    let state = &view.state;
+    let plan = state.plan.as_ref().or_else(|| state.queue.first().map(|waiting| &waiting.plan));
+    Status {
+        service: state.stream.service.clone(),
+        environment: state.stream.environment.clone(),
+        owner: plan.map_or_else(String::new, |plan| plan.owner.clone()),
+        at: now,
+        listen: plan.map_or_else(Vec::new, |plan| plan.listen.addresses.clone()),
+        stable: state.stable.clone(),
+        stable_since: stable_since(state),
+        release: state.flight.as_ref().map(|flight| of_flight(view, flight)),
+        queued: state
+            .queue
+            .iter()
+            .map(|waiting| Queued {
+                id: waiting.release.clone(),
+                version: waiting.plan.version.name.clone(),
+                accepted_at: waiting.accepted_at,
+            })
+            .collect(),
+        held: state.held.clone(),
+        quarantined: view.troubles.iter().find(|trouble| trouble.contains("baseline serves on")).cloned(),
+        unreachable: unreachable(view, now),
+        instances: instances(view),
+        last: state.history.last().map(|past| history::of_past(state, past)),
+    }
+}
+
+fn stable_since(state: &Environment) -> Option<Timestamp> {
+    let stable = state.stable.as_ref()?;
+    let sealed = |past: &&environment::Past| {
+        &past.version == stable && past.outcome == taxiway_model::event::Outcome::Released
+    };
+    state.history.iter().rev().find(sealed).map(|past| past.ended_at)
+}
+
+fn unreachable(view: &View, now: Timestamp) -> Vec<String> {
+    let mut lines: Vec<String> =
+        view.troubles.iter().filter(|trouble| !trouble.contains("baseline serves on")).cloned().collect();
+    let Some(seen) = &view.seen else { return lines };
+    let mut silent = |name: &str, since: Timestamp, why: &str| {
+        lines.push(format!("{name}: {why} (since {})", ForPeople(now.since_ms(since))));
+    };
+    if let Observed::Unknown { since, why } = &seen.workload {
+        silent("instances", *since, why);
+    }
+    if let Observed::Unknown { since, why } = &seen.traffic {
+        silent("proxy", *since, why);
+    }
+    lines
+}
+
+fn instances(view: &View) -> Vec<Instance> {
+    let seen = view.seen.as_ref().and_then(|seen| seen.workload.known());
+    seen.map_or_else(Vec::new, |workload| workload.instances.clone())
+}
+
+fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
+    let state = &view.state;
+    let plan = &flight.plan;
+    let current = flight.step.unwrap_or(0);
+    let seen = view.seen.as_ref().and_then(|seen| seen.traffic.known());
+    let (canary, baseline) = flight.evidence.sides();
+    let side = |version: &VersionName, classes| {
+        let counts = total(classes);
+        let ready = ready(view, version);
+        let wanted = state.workload.replicas.get(version).copied().unwrap_or(0);
+        Side::of(version.clone(), &counts, ready, wanted)
+    };
+    Flight {
+        id: flight.release.clone(),
+        version: plan.version.name.clone(),
+        baseline: plan.baseline.clone(),
+        purpose: plan.purpose,
+        strategy: plan.strategy,
+        preset: plan.preset.clone(),
+        plan_digest: flight.plan_digest,
+        state: word(state, flight, &view.report.waiting),
+        step: current,
+        steps: steps(flight),
+        weight: seen.map(|seen| seen.weight),
+        weight_intended: state.routes.split.weight,
+        lease_left_ms: seen.map_or(0, |seen| seen.lease_left_ms),
+        waiting: view.report.waiting.clone(),
+        holds: holds(flight),
+        judgement: flight.judgement.clone(),
+        canary: Some(side(&plan.version.name, canary)),
+        side_baseline: plan.baseline.as_ref().map(|version| side(version, baseline)),
+        returning: flight.returning.as_ref().map(|returning| Return {
+            cause: returning.cause,
+            sentence: returning.sentence.clone(),
+            decided_at: returning.at,
+            verified: returning.verified.is_some(),
+        }),
+        timings: timings(view, flight),
+    }
+}
+
+fn ready(view: &View, version: &VersionName) -> u32 {
+    let ready = |instance: &&Instance| &instance.version == version && instance.phase == InstancePhase::Ready;
+    u32::try_from(instances(view).iter().filter(ready).count()).unwrap_or(u32::MAX)
+}
+
+fn steps(flight: &environment::Flight) -> Vec<StepView> {
+    let place = |index: usize| match flight.step {
+        Some(step) if index < usize::from(step) => StepState::Done,
+        Some(step) if index == usize::from(step) => StepState::Current,
+        _ => StepState::Ahead,
+    };
+    let view = |(index, step): (usize, &taxiway_model::plan::Step)| {
+        let state = place(index);
+        StepView {
+            name: step.name.clone(),
+            weight: step.weight,
+            state,
+            header: step.header.is_some(),
+            mirror: step.mirror,
+            approval: step.approval,
+            bake_ms: step.bake_ms,
+            baked_ms: match state {
+                StepState::Done => step.bake_ms,
+                StepState::Current => flight.bake_ms,
+                StepState::Ahead => 0,
+            },
+            entered_at: (state == StepState::Current).then_some(flight.step_at),
+        }
+    };
+    flight.plan.steps.iter().enumerate().map(view).collect()
+}
+
+fn holds(flight: &environment::Flight) -> Vec<HoldView> {
+    let view = |why: &Hold| HoldView {
+        why: *why,
+        sentence: flight.hold_sentences.get(why).cloned().unwrap_or_default(),
+        since: flight.step_at,
+    };
+    flight.holds.iter().map(view).collect()
+}
+
+fn word(state: &Environment, flight: &environment::Flight, waiting: &[WaitingOn]) -> State {
+    if flight.returning.is_some() {
+        return State::Returning;
+    }
+    if flight.holds.contains(&Hold::Paused) {
+        return State::Paused;
+    }
+    if !flight.holds.is_empty() {
+        return State::Held;
+    }
+    let waits = |wanted: fn(&WaitingOn) -> bool| waiting.iter().any(wanted);
+    if waits(|on| matches!(on, WaitingOn::Instances { .. })) || !state.workload.ready {
+        return State::Preparing;
+    }
+    if waits(|on| matches!(on, WaitingOn::Router { .. })) || !state.routes.observed {
+        return State::Shifting;
+    }
+    if waits(|on| matches!(on, WaitingOn::Check { .. })) {
+        return State::Checking;
+    }
+    if flight.passed && flight.on_last_step() { State::Finishing } else { State::Watching }
+}
+
+fn timings(view: &View, flight: &environment::Flight) -> Timings {
+    let verified = flight.returning.as_ref().and_then(|returning| returning.verified);
+    let first = view
+        .seen
+        .as_ref()
+        .and_then(|seen| seen.traffic.known())
+        .and_then(|traffic| traffic.first_routed.get(&flight.plan.version.name).copied());
+    Timings {
+        accepted_at: flight.started_at,
+        started_at: Some(flight.started_at),
+        step_at: flight.step.map(|_| flight.step_at),
+        exposed_at: first.or(flight.exposed_at),
+        detect_ms: verified.and_then(|verified| verified.detect_ms),
+        shift_ms: verified.map(|verified| verified.shift_ms),
+    }
+}
