@@ -19,8 +19,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("taxiway-store", &["taxiway-model", "taxiway-engine"]),
     ("taxiway-kube", &["taxiway-model", "taxiway-engine"]),
     ("taxiway-adapters", &["taxiway-model", "taxiway-engine"]),
-    ("taxiway-server", &["taxiway-model", "taxiway-engine", "taxiway-api"]),
-    ("taxiway-sim", &["taxiway-model", "taxiway-decide", "taxiway-engine"]),
+    // What the server shows is the environment that decide folds.
+    ("taxiway-server", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-api"]),
+    // The world of the simulation is fake, the log under it is the real one.
+    ("taxiway-sim", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-store"]),
     ("taxiway-judgebench", &["taxiway-model", "taxiway-stats", "taxiway-decide"]),
     ("xtask", &[]),
 ];
