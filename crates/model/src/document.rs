@@ -7,10 +7,13 @@
 mod analysis;
 mod checks;
 mod fields;
+pub mod init;
 pub mod keys;
 mod node;
 mod parse;
 mod problem;
+pub mod reference;
+pub mod schema;
 mod service;
 mod strategy;
 mod target;

@@ -30,7 +30,7 @@ fn check(fields: &Fields<'_, '_>, placed: bool) -> Option<Check> {
         let hint = "it runs where it stands, `before` or `after`; remove `at`";
         fields.problem(Code::Conflict, "at", "a check of a step does not choose its place", hint);
     }
-    let run = match fields.exactly_one(&["http", "command"]) {
+    let run = match fields.exactly_one() {
         Some("http") => http(fields),
         Some(_) => command(fields),
         None => None,

@@ -475,8 +475,9 @@ impl<'c, 'n> Fields<'c, 'n> {
         }
     }
 
-    /// Exactly one of these keys: its name. Notes what is wrong otherwise.
-    pub(super) fn exactly_one(&self, names: &[&'static str]) -> Option<&'static str> {
+    /// The one key given of those of which the table wants exactly one. Notes what is wrong otherwise.
+    pub(super) fn exactly_one(&self) -> Option<&'static str> {
+        let names = self.section.one_of;
         let given: Vec<_> = names.iter().copied().filter(|name| self.given(name).is_some()).collect();
         let all = names.join("`, `");
         match given.as_slice() {
@@ -535,7 +536,7 @@ pub(super) fn as_name<T>(text: &str, read: impl Fn(String) -> Result<T, InvalidN
 }
 
 /// One of some words.
-fn one_of(text: &str, words: impl Iterator<Item = &'static str> + Clone) -> Read<&'static str> {
+pub(super) fn one_of(text: &str, words: impl Iterator<Item = &'static str> + Clone) -> Read<&'static str> {
     if let Some(word) = words.clone().find(|word| *word == text) {
         return Ok(word);
     }

@@ -19,6 +19,8 @@ pub struct Section {
     pub name: &'static str,
     /// What it describes, one sentence.
     pub doc: &'static str,
+    /// Of these keys exactly one has to be given; empty where none has to.
+    pub one_of: &'static [&'static str],
     /// Its keys, in the order they are documented in.
     pub keys: &'static [Key],
 }
@@ -121,6 +123,7 @@ const fn key(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> K
 pub static SERVICE: Section = Section {
     name: "service",
     doc: "A service and how its versions are released.",
+    one_of: &[],
     keys: &[
         key("name", Kind::Name, Need::Required, "The service; unique in a data directory."),
         key("owner", Kind::Text, Need::Required, "Who answers for it: a person or a team."),

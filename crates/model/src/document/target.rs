@@ -92,7 +92,7 @@ fn probe(fields: &Fields<'_, '_>, name: &str, interval_ms: u64) -> Option<Probe>
         return figures(&fields.empty(&keys::PROBE, name), ask, interval_ms);
     }
     let inner = fields.section(name)?;
-    let ask = match inner.exactly_one(&["http", "tcp", "command"]) {
+    let ask = match inner.exactly_one() {
         Some("http") => inner.text("http").and_then(|path| http(&inner, "http", path)),
         Some("tcp") => match inner.flag("tcp") {
             Some(false) => {

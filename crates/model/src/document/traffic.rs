@@ -74,7 +74,7 @@ fn sticky(fields: &Fields<'_, '_>) -> Option<Sticky> {
 
 /// A rule on a header or a cookie.
 pub(super) fn header_rule(fields: &Fields<'_, '_>) -> Option<HeaderRule> {
-    let from = fields.exactly_one(&["header", "cookie"])?;
+    let from = fields.exactly_one()?;
     let name = fields.text(from)?;
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
         let message = format!("`{name}` is not the name of a {from}");

@@ -2,3 +2,4 @@
 
 mod document_bad;
 mod document_good;
+mod reference;

@@ -6,6 +6,7 @@ use super::{Kind, Need, Section, key};
 pub static HEADER_RULE: Section = Section {
     name: "header rule",
     doc: "Requests that carry a header or a cookie; exactly one of the two.",
+    one_of: &["header", "cookie"],
     keys: &[
         key("header", Kind::Text, Need::Optional, "The header's name."),
         key("cookie", Kind::Text, Need::Optional, "The cookie's name."),
@@ -21,6 +22,7 @@ pub static HEADER_RULE: Section = Section {
 pub(in crate::document) static STRATEGY: Section = Section {
     name: "strategy",
     doc: "A preset, changed where wanted, or steps of one's own.",
+    one_of: &[],
     keys: &[
         key(
             "preset",
@@ -72,6 +74,7 @@ const KINDS: &[(&str, &str)] = &[
 pub(in crate::document) static STEP: Section = Section {
     name: "step",
     doc: "An exposure, and what must hold before leaving it.",
+    one_of: &[],
     keys: &[
         key(
             "name",
@@ -132,6 +135,7 @@ const ONLY: &[(&str, &str)] = &[("internal_users", "those of `traffic.internal_u
 pub(in crate::document) static CHECK: Section = Section {
     name: "check",
     doc: "A smoke test or a hook, one of `http` and `command`. `{canary}`, `{version}`, `{release}`, `{step}` and `{service}` are replaced.",
+    one_of: &["http", "command"],
     keys: &[
         key("name", Kind::Name, Need::Required, "Its name, unique in its list."),
         key("at", Kind::Word(PLACES), Need::From("`start`; not given on a step"), "When it runs."),
@@ -164,6 +168,7 @@ const ON_FAILURE: &[(&str, &str)] = &[
 pub(in crate::document) static HTTP_CHECK: Section = Section {
     name: "http check",
     doc: "A request and what its answer must be.",
+    one_of: &[],
     keys: &[
         key(
             "url",
@@ -187,6 +192,7 @@ pub(in crate::document) static HTTP_CHECK: Section = Section {
 pub(in crate::document) static ANALYSIS: Section = Section {
     name: "analysis",
     doc: "How the canary is judged against the baseline.",
+    one_of: &[],
     keys: &[
         key("profile", Kind::Word(PROFILES), Need::Default("standard"), "The bands to begin with."),
         key(
@@ -225,6 +231,7 @@ const PROFILES: &[(&str, &str)] = &[
 pub(in crate::document) static METRIC: Section = Section {
     name: "metric",
     doc: "Bands of one metric, relative to the baseline and absolute.",
+    one_of: &[],
     keys: &[
         key(
             "measure",
@@ -300,6 +307,7 @@ const MEASURES: &[(&str, &str)] = &[
 pub(in crate::document) static EXCLUDE: Section = Section {
     name: "exclusion",
     doc: "Up to `up_to`, an increase to `increase` must be excluded.",
+    one_of: &[],
     keys: &[
         key(
             "up_to",
@@ -314,6 +322,7 @@ pub(in crate::document) static EXCLUDE: Section = Section {
 pub(in crate::document) static DEADLINES: Section = Section {
     name: "deadlines",
     doc: "Time limits of a release.",
+    one_of: &[],
     keys: &[
         key(
             "ready",

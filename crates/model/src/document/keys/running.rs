@@ -6,6 +6,7 @@ use super::{Key, Kind, Need, Section, key};
 pub(in crate::document) static TARGET: Section = Section {
     name: "target",
     doc: "Local processes. `{version}`, `{port}` and `{artifact}` are replaced for each instance.",
+    one_of: &[],
     keys: &[
         key(
             "command",
@@ -58,6 +59,7 @@ const PROTOCOLS: &[(&str, &str)] =
 pub(in crate::document) static ARTIFACT: Section = Section {
     name: "artifact",
     doc: "An artifact by place and digest.",
+    one_of: &[],
     keys: &[
         key("from", Kind::Text, Need::Required, "A path, or an http(s) URL; may contain `{version}`."),
         key(
@@ -72,6 +74,7 @@ pub(in crate::document) static ARTIFACT: Section = Section {
 pub(in crate::document) static PROBE: Section = Section {
     name: "probe",
     doc: "A question put to an instance, one of `http`, `tcp` and `command`.",
+    one_of: &["http", "tcp", "command"],
     keys: &[
         key("http", Kind::Text, Need::Optional, "GET this path; 2xx is yes."),
         key("tcp", Kind::Flag, Need::Optional, "The port accepts a connection."),
@@ -91,6 +94,7 @@ pub(in crate::document) static PROBE: Section = Section {
 pub(in crate::document) static LIMITS: Section = Section {
     name: "limits",
     doc: "Bounds on one instance; none where a key is missing.",
+    one_of: &[],
     keys: &[
         key("memory", Kind::Size, Need::Optional, "Memory."),
         key("cpu", Kind::Cores, Need::Optional, "Cores."),
@@ -101,6 +105,7 @@ pub(in crate::document) static LIMITS: Section = Section {
 pub(in crate::document) static TRAFFIC: Section = Section {
     name: "traffic",
     doc: "Where clients connect, and how requests are divided.",
+    one_of: &[],
     keys: &[
         key("listen", Kind::OneOrMany(&Kind::Address), Need::Required, "Addresses to accept clients on."),
         key("tls", Kind::Section(&TLS), Need::Optional, "Certificate and key, reread when the files change."),
@@ -141,6 +146,7 @@ pub(in crate::document) static TRAFFIC: Section = Section {
 pub(in crate::document) static TLS: Section = Section {
     name: "tls",
     doc: "Certificate files in PEM.",
+    one_of: &[],
     keys: &[
         key("certificate", Kind::Path, Need::Required, "The certificate chain."),
         key("key", Kind::Path, Need::Required, "The private key."),
@@ -157,6 +163,7 @@ const STICKY_BY: &[(&str, &str)] = &[
 pub(in crate::document) static STICKY: Section = Section {
     name: "sticky",
     doc: "What keeps a user on one side of the split.",
+    one_of: &[],
     keys: &[
         key("by", Kind::Word(STICKY_BY), Need::Required, "What is looked at."),
         key(
@@ -171,6 +178,7 @@ pub(in crate::document) static STICKY: Section = Section {
 pub(in crate::document) static ENDPOINT: Section = Section {
     name: "endpoint",
     doc: "Requests whose path begins with `prefix` are counted under `name`; the longest prefix wins.",
+    one_of: &[],
     keys: &[
         key("name", Kind::Name, Need::Required, "The class in counts and metrics."),
         key("prefix", Kind::Text, Need::Required, "Path prefix, with its leading slash."),
@@ -180,6 +188,7 @@ pub(in crate::document) static ENDPOINT: Section = Section {
 pub(in crate::document) static PROXY_HEALTH: Section = Section {
     name: "proxy health",
     doc: "The proxy's own probe of an instance.",
+    one_of: &[],
     keys: &[
         key("path", Kind::Text, Need::Required, "GET this path; 2xx is healthy."),
         key("interval", Kind::Span, Need::Default("2s"), "Time between probes."),
@@ -200,7 +209,7 @@ pub(in crate::document) static PROXY_HEALTH: Section = Section {
 };
 
 pub(in crate::document) static LISTEN_LIMITS: Section =
-    Section { name: "traffic limits", doc: "Bounds at the door.", keys: LISTEN_LIMIT_KEYS };
+    Section { name: "traffic limits", doc: "Bounds at the door.", one_of: &[], keys: LISTEN_LIMIT_KEYS };
 
 const LISTEN_LIMIT_KEYS: &[Key] = &[
     key("header_size", Kind::Size, Need::Default("64KiB"), "Bytes of request head."),
