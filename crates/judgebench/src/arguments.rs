@@ -1,3 +1,16 @@
+/// Which part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Benchmark B1 on error rates, all judges.
+    Verdicts,
+    /// The latency table.
+    Latency,
+    /// Whether the pre-flight's durations give the promised power.
+    Power,
+    /// The threshold tables.
+    Calibrate,
+}
+
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
@@ -5,8 +18,8 @@ pub struct Arguments {
     pub quick: bool,
     /// One JSON object per cell and judge instead of tables.
     pub json: bool,
-    /// Print the threshold tables instead.
-    pub calibrate: bool,
+    /// Which part.
+    pub part: Part,
     /// Seed of all runs.
     pub seed: u64,
     /// Canaries per healthy cell (or per entry of the threshold tables).
@@ -17,19 +30,20 @@ pub struct Arguments {
 
 impl Arguments {
     /// One line on how to call it.
-    pub const USAGE: &'static str =
-        "usage: judgebench [calibrate] [--quick] [--json] [--seed N] [--healthy RUNS] [--faulty RUNS]";
+    pub const USAGE: &'static str = "usage: judgebench [latency|power|calibrate] [--quick] [--json] [--seed N] [--healthy RUNS] [--faulty RUNS]";
 
     /// Reads the arguments; the message names what is wrong.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut parsed =
-            Self { quick: false, json: false, calibrate: false, seed: 20_261_120, healthy: 0, faulty: 0 };
+            Self { quick: false, json: false, part: Part::Verdicts, seed: 20_261_120, healthy: 0, faulty: 0 };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 "--quick" => parsed.quick = true,
                 "--json" => parsed.json = true,
-                "calibrate" => parsed.calibrate = true,
+                "latency" => parsed.part = Part::Latency,
+                "power" => parsed.part = Part::Power,
+                "calibrate" => parsed.part = Part::Calibrate,
                 "--seed" => parsed.seed = number(argument, rest.next())?,
                 "--healthy" => parsed.healthy = number(argument, rest.next())?,
                 "--faulty" => parsed.faulty = number(argument, rest.next())?,
@@ -37,10 +51,12 @@ impl Arguments {
             }
         }
         // Ten thousand healthy runs put the upper limit of 1.0 % at 1.2 %.
-        let (healthy, faulty) = match (parsed.calibrate, parsed.quick) {
-            (true, _) => (200_000, 0),
-            (false, true) => (8_000, 500),
-            (false, false) => (10_000, 2_000),
+        let (healthy, faulty) = match (parsed.part, parsed.quick) {
+            (Part::Verdicts, true) => (8_000, 500),
+            (Part::Verdicts, false) => (10_000, 2_000),
+            (Part::Latency, _) => (0, 300),
+            (Part::Power, _) => (0, 1_000),
+            (Part::Calibrate, _) => (200_000, 0),
         };
         parsed.healthy = if parsed.healthy == 0 { healthy } else { parsed.healthy };
         parsed.faulty = if parsed.faulty == 0 { faulty } else { parsed.faulty };

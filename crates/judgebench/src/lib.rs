@@ -18,7 +18,9 @@ pub mod calibrate;
 pub mod cells;
 pub mod dependence;
 pub mod judges;
+pub mod latency;
 pub mod parallel;
+pub mod power;
 pub mod random;
 pub mod report;
 pub mod traffic;
@@ -27,7 +29,7 @@ mod arguments;
 
 use std::process::ExitCode;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, Part};
 
 /// Runs the benchmark as the arguments (without the program's name) say; exit code 2 for arguments it does not know.
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -38,10 +40,16 @@ pub fn run(arguments: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if arguments.calibrate {
-        calibrate::print(&[0.009, 0.0045], arguments.healthy, arguments.seed);
-        return ExitCode::SUCCESS;
+    match arguments.part {
+        Part::Verdicts => verdicts(&arguments),
+        Part::Latency => latency::print(arguments.faulty, arguments.seed),
+        Part::Power => power::print(arguments.faulty, arguments.seed),
+        Part::Calibrate => calibrate::print(&[0.009, 0.0045], arguments.healthy, arguments.seed),
     }
+    ExitCode::SUCCESS
+}
+
+fn verdicts(arguments: &Arguments) {
     let size = cells::Size { healthy: arguments.healthy, faulty: arguments.faulty };
     let mut all = Vec::new();
     for group in cells::groups(arguments.quick) {
@@ -61,5 +69,4 @@ pub fn run(arguments: &[String]) -> ExitCode {
         );
         println!("{}", report::markdown(&all));
     }
-    ExitCode::SUCCESS
 }

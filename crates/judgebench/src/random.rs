@@ -77,32 +77,29 @@ fn splitmix(seed: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Poisson with a fixed mean by inversion of a table, with a guide so that a draw costs a few nanoseconds.
+/// A distribution over consecutive numbers, drawn by inversion of a table with a guide, in a few nanoseconds.
 #[derive(Debug, Clone)]
-pub struct Poisson {
-    first: u64,
+pub struct Table {
+    first: i64,
     cumulative: Vec<f64>,
     guide: Vec<u32>,
 }
 
-impl Poisson {
-    /// Tabulates every count with a probability above 1e-18. A mean of 0 or less always draws 0.
-    pub fn new(mean: f64) -> Self {
-        if mean.is_nan() || mean <= 0.0 {
-            return Self { first: 0, cumulative: vec![1.0], guide: vec![0] };
-        }
-        let spread = 10.0 * mean.sqrt() + 40.0;
-        let first = (mean - spread).max(0.0) as u64;
-        let last = (mean + spread) as u64;
-        let mut sum = 0.0;
-        let mut cumulative = Vec::new();
-        for count in first..=last {
-            let x = count as f64;
-            sum += libm::exp(x * libm::log(mean) - mean - libm::lgamma(x + 1.0));
-            cumulative.push(sum);
-        }
-        for value in &mut cumulative {
-            *value /= sum;
+impl Table {
+    /// `masses[i]` is the weight of `first + i`; at least one must be above 0.
+    pub fn new(first: i64, masses: &[f64]) -> Self {
+        let sum: f64 = masses.iter().sum();
+        let mut so_far = 0.0;
+        let mut cumulative: Vec<f64> = masses
+            .iter()
+            .map(|mass| {
+                so_far += mass / sum;
+                so_far
+            })
+            .collect();
+        // Rounding must not leave a gap below 1 at the end.
+        if let Some(last) = cumulative.last_mut() {
+            *last = 1.0;
         }
         let slots = cumulative.len() as u32 * 2;
         let mut guide = Vec::with_capacity(slots as usize);
@@ -117,13 +114,42 @@ impl Poisson {
     }
 
     /// One draw.
-    pub fn draw(&self, random: &mut Random) -> u64 {
+    pub fn draw(&self, random: &mut Random) -> i64 {
         let u = random.uniform();
         let slot = (u * self.guide.len() as f64) as usize;
         let mut at = self.guide[slot.min(self.guide.len() - 1)] as usize;
-        while self.cumulative[at] < u && at + 1 < self.cumulative.len() {
+        while self.cumulative[at] < u {
             at += 1;
         }
-        self.first + at as u64
+        self.first + at as i64
+    }
+}
+
+/// Poisson with a fixed mean, from a [`Table`].
+#[derive(Debug, Clone)]
+pub struct Poisson {
+    table: Table,
+}
+
+impl Poisson {
+    /// Tabulates ten deviations around the mean and more. A mean of 0 or less always draws 0.
+    pub fn new(mean: f64) -> Self {
+        if mean.is_nan() || mean <= 0.0 {
+            return Self { table: Table::new(0, &[1.0]) };
+        }
+        let spread = 10.0 * mean.sqrt() + 40.0;
+        let first = (mean - spread).max(0.0) as u64;
+        let last = (mean + spread) as u64;
+        let mass = |count: u64| {
+            let x = count as f64;
+            libm::exp(x * libm::log(mean) - mean - libm::lgamma(x + 1.0))
+        };
+        let masses: Vec<f64> = (first..=last).map(mass).collect();
+        Self { table: Table::new(first as i64, &masses) }
+    }
+
+    /// One draw.
+    pub fn draw(&self, random: &mut Random) -> u64 {
+        self.table.draw(random) as u64
     }
 }

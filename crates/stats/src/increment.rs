@@ -42,7 +42,7 @@ pub fn poisson(window: &Window, null: Boundary, ratio: f64) -> f64 {
     let Boundary { theta, delta } = null;
     let step = ratio - theta;
     let counts = if x_c + x_b > 0.0 {
-        x_c * ln(ratio / theta) - (x_c + x_b) * ln_1p(step * n_c / (theta * n_c + n_b))
+        times_ln(x_c, ratio / theta) - (x_c + x_b) * ln_1p(step * n_c / (theta * n_c + n_b))
     } else {
         0.0
     };
@@ -72,11 +72,16 @@ pub fn bernoulli(window: &Window, null: Boundary, ratio: f64, base_rate: f64) ->
     let p_0 = theta * q;
     let slope = (p_c - p_0) / (p_0 * (1.0 - p_0));
     // ln((1-p)/(1-q)) = ln_1p((q-p)/(1-q)): no cancellation when both are small.
-    x_c * ln(p_c / p_0)
+    times_ln(x_c, p_c / p_0)
         + (n_c - x_c) * ln_1p((p_0 - p_c) / (1.0 - p_0))
-        + x_b * ln(p_b / q)
+        + times_ln(x_b, p_b / q)
         + (n_b - x_b) * ln_1p((q - p_b) / (1.0 - q))
         - n_c * slope * delta
+}
+
+/// `count * ln(factor)`, free of charge for a count of 0, which is the common case.
+fn times_ln(count: f64, factor: f64) -> f64 {
+    if count > 0.0 { count * ln(factor) } else { 0.0 }
 }
 
 /// The `q` that minimises `n_c kl(p_c, theta q) + n_b kl(p_b, q)`: the smaller root of

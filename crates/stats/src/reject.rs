@@ -44,6 +44,7 @@ pub struct Test {
     first: f64,
     horizon_s: f64,
     trailing_s: f64,
+    past: [f64; 2],
     phi: f64,
 }
 
@@ -54,6 +55,8 @@ pub struct State {
     pub ln_wealth: [f64; ALTERNATIVES],
     /// Wealth not yet bet, kept for later start times; in `[0, 1]`.
     pub cash: f64,
+    /// Wealth bet since the evidence last moved; it is spread over the alternatives when it next does.
+    pub fresh: f64,
     /// Per stratum: decayed baseline totals and bad counts, from which the next window's base rate is guessed.
     pub baselines: Vec<[f64; 2]>,
 }
@@ -74,6 +77,7 @@ impl Test {
             first: FIRST,
             horizon_s,
             trailing_s: 600.0,
+            past: [0.0; 2],
             phi: 1.0,
         };
         test.weighted(WEIGHTS)
@@ -98,10 +102,19 @@ impl Test {
         Ok(self)
     }
 
+    /// The same test, told the baseline's bad rate before it starts (from a normal profile), so that its first windows need
+    /// not guess. A wrong rate costs power, never validity; it fades as the baseline's own counts come in.
+    pub fn expecting(mut self, base_rate: f64) -> Result<Self, Error> {
+        Error::unless((0.0..=1.0).contains(&base_rate), "base_rate", base_rate, "a probability")?;
+        self.past = [PAST_WEIGHT, PAST_WEIGHT * base_rate];
+        Ok(self)
+    }
+
     /// The same test in the Poisson form only (no guess of the base rate): less power above 2 % base rate.
     #[must_use]
     pub fn rare(mut self) -> Self {
         self.trailing_s = 0.0;
+        self.past = [0.0; 2];
         self
     }
 
@@ -123,6 +136,7 @@ impl Test {
         State {
             ln_wealth: self.ln_weights.map(|weight| weight + ln(self.first)),
             cash: 1.0 - self.first,
+            fresh: 0.0,
             baselines: Vec::new(),
         }
     }
@@ -138,23 +152,31 @@ impl Test {
     pub fn fold_strata(&self, state: &mut State, strata: &[Window], elapsed_s: f64) {
         let elapsed_s = if elapsed_s > 0.0 { elapsed_s.min(self.horizon_s) } else { 0.0 };
         let bet = (elapsed_s / self.horizon_s * (1.0 - self.first)).min(state.cash);
-        if bet > 0.0 {
-            for (wealth, weight) in state.ln_wealth.iter_mut().zip(self.ln_weights) {
-                *wealth = ln_add(*wealth, weight + ln(bet));
-            }
-            state.cash -= bet;
-        }
+        state.cash -= bet;
+        state.fresh += bet;
         if state.baselines.len() < strata.len() {
-            state.baselines.resize(strata.len(), [0.0; 2]);
+            state.baselines.resize(strata.len(), self.past);
         }
         for (window, baseline) in strata.iter().zip(&mut state.baselines) {
             let base_rate = guess(*baseline);
             if self.moves(window, base_rate) {
+                self.spread(&mut state.ln_wealth, &mut state.fresh);
                 for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
                     *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
                 }
             }
             self.remember(baseline, window, elapsed_s);
+        }
+    }
+
+    /// Hands freshly bet wealth to the alternatives, just before the window that moves them.
+    fn spread(&self, ln_wealth: &mut [f64; ALTERNATIVES], fresh: &mut f64) {
+        if *fresh > 0.0 {
+            let ln_fresh = ln(*fresh);
+            for (wealth, weight) in ln_wealth.iter_mut().zip(self.ln_weights) {
+                *wealth = ln_add(*wealth, weight + ln_fresh);
+            }
+            *fresh = 0.0;
         }
     }
 
@@ -178,7 +200,7 @@ impl Test {
     /// Log evidence against "within tolerance"; compare with `ln(1/alpha)` or a calibrated threshold
     /// ([`crate::threshold`]). `exp` of it is the e-value for averaging over metrics ([`crate::combine`]).
     pub fn ln_evidence(&self, state: &State) -> f64 {
-        ln_add(ln_sum(&state.ln_wealth), ln(state.cash))
+        ln_add(ln_sum(&state.ln_wealth), ln(state.cash + state.fresh))
     }
 
     /// The alternative ratio that holds the most wealth: a rough name for the size of the fault.
@@ -194,9 +216,9 @@ impl Test {
 }
 
 impl State {
-    /// The state as raw bits: `ln_wealth`, `cash`, then two numbers per stratum.
+    /// The state as raw bits: `ln_wealth`, `cash`, `fresh`, then two numbers per stratum.
     pub fn to_bits(&self) -> Vec<u64> {
-        let plain = self.ln_wealth.iter().chain([&self.cash]);
+        let plain = self.ln_wealth.iter().chain([&self.cash, &self.fresh]);
         plain.chain(self.baselines.iter().flatten()).map(|number| number.to_bits()).collect()
     }
 
@@ -207,11 +229,20 @@ impl State {
             return None;
         }
         let (wealth, rest) = numbers.split_first_chunk::<ALTERNATIVES>()?;
-        let (cash, rest) = rest.split_first()?;
+        let ([cash, fresh], rest) = rest.split_first_chunk::<2>()?;
         let (baselines, rest) = rest.as_chunks::<2>();
-        rest.is_empty().then(|| Self { ln_wealth: *wealth, cash: *cash, baselines: baselines.to_vec() })
+        rest.is_empty().then(|| Self {
+            ln_wealth: *wealth,
+            cash: *cash,
+            fresh: *fresh,
+            baselines: baselines.to_vec(),
+        })
     }
 }
+
+/// Requests that a rate known beforehand counts for: enough to drown the draw to 0 in [`guess`], few enough to be outvoted
+/// within the trailing time.
+const PAST_WEIGHT: f64 = 5_000.0;
 
 /// Base rate guessed from the past; drawn to 0 (the Poisson form) while the past is short.
 fn guess([total, bad]: [f64; 2]) -> f64 {

@@ -20,8 +20,15 @@ impl Strict {
     /// Knows of the cell what the product knows before a canary: the plan's shares, the traffic, and the normal profile
     /// (base rate and, in `Run::before`, the baseline's instances).
     pub fn new(cell: &Cell) -> Self {
-        let test = reject::Test::new(1.0, 0.0, HORIZON_S as f64).expect("fixed parameters");
+        let test = Self::test(cell, 1.0, 1.0);
         Self { test, threshold: Self::threshold(cell, 1.0, 1.0), cell: *cell }
+    }
+
+    fn test(cell: &Cell, theta: f64, phi: f64) -> reject::Test {
+        reject::Test::new(theta, 0.0, HORIZON_S as f64)
+            .and_then(|test| test.expecting(cell.base))
+            .and_then(|test| test.dispersed(phi))
+            .expect("a cell's numbers are proper")
     }
 
     fn threshold(cell: &Cell, theta: f64, phi: f64) -> threshold::Calibrated {
@@ -41,9 +48,7 @@ impl Strict {
         let sizes = [10, 60, 300].map(|seconds| seconds / PAST_WINDOW_S);
         let learned = dispersion::learn(&run.before, &sizes);
         let theta = dispersion::attributable(1.0, learned.tau, 1, INSTANCES as u64 - 1, ALPHA);
-        let test = reject::Test::new(theta, 0.0, HORIZON_S as f64)
-            .and_then(|test| test.dispersed(learned.phi))
-            .expect("learned values are in range");
+        let test = Self::test(&self.cell, theta, learned.phi);
         (test, Self::threshold(&self.cell, theta, learned.phi), learned.phi)
     }
 }
@@ -68,7 +73,12 @@ impl Judge for Strict {
             }
             test.fold(&mut state, &open, open_s);
             errors += open.canary.bad + open.baseline.bad;
+            // Without a bad request of the canary the evidence does not rise, and skipping a look is always valid.
+            let rose = open.canary.bad > 0;
             (open, open_s) = (Window::default(), 0.0);
+            if !rose && !shown {
+                continue;
+            }
             let crossed = test.ln_evidence(&state) >= threshold.ln_at(errors as f64 / phi);
             if crossed && (shown || !confirm) {
                 return Some(second + 1);
@@ -117,7 +127,7 @@ impl Judge for Textbook {
             .iter()
             .position(|window| {
                 self.test.fold(&mut state, window, 1.0);
-                self.test.ln_evidence(&state) >= threshold::ville(ALPHA)
+                window.canary.bad > 0 && self.test.ln_evidence(&state) >= threshold::ville(ALPHA)
             })
             .map(|second| second + 1)
     }

@@ -1,4 +1,5 @@
 use taxiway_stats::bounds::{self, Case};
+use taxiway_stats::math::ln_normal_cdf;
 use taxiway_stats::preflight::{self, Plan, Step, Traffic};
 
 use crate::{close, within};
@@ -43,19 +44,34 @@ fn nothing_to_detect_has_no_information() {
     assert!(bounds::information(&case(0.05, 0.5, 5.0)).is_finite());
 }
 
-/// Brief, 6: errors needed at a share of 5 %, and seconds at 1 % and 100 rps.
+/// Brief, 6: errors needed at a share of 5 %, by the closed form; first passage needs fewer.
 #[test]
-fn errors_and_seconds_match_the_brief() {
-    let plan = Plan { kappa: preflight::KAPPA_PLAIN, ..Plan::default() };
+fn errors_match_the_brief() {
+    let plan = Plan { kappa: 1.0, ..Plan::default() };
     for (ratio, errors) in
         [(1.25, 8_968.0), (1.5, 2_481.0), (2.0, 736.0), (3.0, 240.0), (5.0, 88.0), (10.0, 32.0)]
     {
-        assert!((plan.errors(0.05, ratio) - errors).abs() <= 0.5, "{ratio}x: {}", plan.errors(0.05, ratio));
+        let at_end = plan.errors_at_end(0.05, ratio);
+        assert!((at_end - errors).abs() <= 0.5, "{ratio}x: {at_end}");
+        let needed = plan.errors(0.05, ratio);
+        assert!((0.75..0.95).contains(&(needed / at_end)), "{ratio}x: {needed}");
     }
     let traffic = Traffic { rps: 100.0, base: 0.01 };
-    for (ratio, seconds) in [(2.0, 701.0), (1.5, 2_420.0), (1.25, 8_857.0)] {
-        assert!((plan.seconds(&traffic, 0.05, ratio) - seconds).abs() <= 1.0);
-    }
+    within(plan.seconds(&traffic, 0.05, 2.0), plan.errors(0.05, 2.0) / 1.05, 1e-12);
+}
+
+/// At mean evidence `m = a = 5` the law is `1/2 + e^(50/v) Phi(-10/sqrt v)`. For a share near 0 the gain per request is
+/// `p s (r ln r - r + 1)` and the variance `p s r (ln r)^2`.
+#[test]
+fn first_passage_is_the_inverse_gaussian() {
+    let (traffic, share, ratio) = (Traffic { rps: 1e6, base: 1e-6 }, 1e-6, 4.0f64);
+    let seconds = 5.0 / (share * (ratio * ratio.ln() - ratio + 1.0));
+    let deviation = (seconds * share * ratio).sqrt() * ratio.ln();
+    let before = (50.0 / deviation / deviation + ln_normal_cdf(-10.0 / deviation)).exp();
+    let plan = Plan { kappa: 5.0 - 100f64.ln(), power: 0.5 + before, ..Plan::default() };
+    assert!((0.6..0.7).contains(&plan.power), "{}", plan.power);
+    assert!(plan.detects(&traffic, &[Step { seconds: seconds * 1.001, share }], ratio));
+    assert!(!plan.detects(&traffic, &[Step { seconds: seconds * 0.999, share }], ratio));
 }
 
 #[test]
