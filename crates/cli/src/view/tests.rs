@@ -206,13 +206,13 @@ fn why_it_is_where_it_is() {
 fn how_it_ended() {
     let next =
         [("taxiway explain shop", "why it is where it is"), ("taxiway log shop", "everything that happened")];
-    insta::assert_snapshot!(shown(&summary(&releases()[1..3], "/tmp/shop/taxiway.db", &next, &narrow())), @r#"
+    insta::assert_snapshot!(shown(&summary(&releases()[1..3], "/var/lib/shop/taxiway.db", &next, &narrow())), @r#"
     ✔ shop/production v2  released in 32s
     ✘ shop/production v3  rolled back, detected in 3.2s, shifted in 4ms
               error rate 4.98% against 0.08%: 62x the baseline
               12 of its 241 requests failed
 
-    the log is in /tmp/shop/taxiway.db
+    the log is in /var/lib/shop/taxiway.db
 
     try next
       taxiway explain shop  why it is where it is
