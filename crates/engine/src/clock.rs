@@ -14,14 +14,12 @@ impl SystemClock {
     /// The clock, its monotonic side at zero now.
     #[expect(clippy::new_without_default, reason = "a clock that starts by accident hides a bug")]
     pub fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is the one legal place")]
         Self { start: Instant::now() }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is the one legal place")]
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
