@@ -75,7 +75,15 @@ async fn converse(plane: &Arc<Plane>, stream: UnixStream, leave: &mpsc::Sender<L
         if line.starts_with(b"GET ") {
             return write.write_all(metrics::http(plane).as_bytes()).await;
         }
-        let reply = match serde_json::from_slice::<Ask>(&line) {
+        let ask = serde_json::from_slice::<Ask>(&line);
+        if plane.is_replaced() {
+            // The successor answers on the same path; whoever asks will find it there.
+            if let Ok(Ask::ToBaseline { stream, generation }) = ask {
+                let _ = plane.to_baseline(&stream, generation);
+            }
+            return Ok(());
+        }
+        let reply = match ask {
             Ok(ask) => answer(plane, ask, leave).await,
             Err(error) => Reply::Refused {
                 why: format!(

@@ -95,10 +95,11 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Reject> {
     if asterisk && request.method() != Method::OPTIONS {
         return Err(Reject::bad("the target '*' is for OPTIONS only"));
     }
-    if !asterisk && !path.is_empty() && !path.starts_with('/') {
-        return Err(Reject::bad("the request target is not a path"));
-    }
-    if path.is_empty() && request.uri().authority().is_none() {
+    // `GET name HTTP/1.1` reads as an authority, which only CONNECT may ask for.
+    let authority_form = request.uri().scheme().is_none() && request.uri().authority().is_some();
+    let rootless =
+        !asterisk && !path.starts_with('/') && (!path.is_empty() || request.uri().authority().is_none());
+    if authority_form || rootless {
         return Err(Reject::bad("the request target is not a path"));
     }
     Ok(())

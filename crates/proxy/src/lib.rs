@@ -54,6 +54,7 @@ pub mod seat;
 pub mod service;
 pub mod split;
 pub mod table;
+pub mod takeover;
 pub mod tls;
 pub mod tunnel;
 pub mod watch;

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::persist::{self, Kept};
 use crate::service::{Gate, Installed, Service, Switched};
 use crate::table::Table;
+use crate::takeover::LastWords;
 use crate::tls::Fingerprint;
 use crate::{listen, tls};
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub struct Plane {
     /// Sockets of a predecessor that no table has claimed yet.
     inherited: Mutex<Sockets>,
     leaving: AtomicBool,
+    replaced: AtomicBool,
 }
 
 struct Hosted {
@@ -79,6 +81,7 @@ impl Plane {
             applying: Mutex::default(),
             inherited: Mutex::new(inherited),
             leaving: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             clock,
         })
     }
@@ -113,8 +116,8 @@ impl Plane {
         Ok((service.applied(), draining))
     }
 
-    /// Serves a kept table, the canary without a lease unless a predecessor left it the rest of one.
-    pub fn restore(&self, kept: Kept, lease_left_ms: u64) -> Result<Applied, Error> {
+    /// Serves a kept table, the canary without a lease.
+    pub fn restore(&self, kept: Kept) -> Result<Applied, Error> {
         let _one = lock(&self.applying);
         let returned = kept.returned;
         let installed = self.prepare(kept.table)?;
@@ -122,10 +125,35 @@ impl Plane {
         let service = self.switch(installed, sockets, new_tls, None, None)?;
         if let Some(generation) = returned {
             service.to_baseline(generation)?;
-        } else if lease_left_ms > 0 {
-            service.lease(lease_left_ms);
         }
         Ok(service.applied())
+    }
+
+    /// Does as the predecessor last said: what it gave back stays given back, and a canary has what
+    /// is left of its lease.
+    pub fn heed(&self, words: &LastWords) {
+        for service in self.services() {
+            let stream = service.stream.to_string();
+            if let Some(generation) = words.returned.get(&stream) {
+                // Refused only when a newer table came meanwhile, which is right.
+                let _ = service.to_baseline(*generation);
+            } else if let Some(left_ms @ 1..) = words.leases_ms.get(&stream) {
+                service.lease(*left_ms);
+            }
+        }
+    }
+
+    /// What a successor has to know, once this process takes no more orders.
+    pub fn last_words(&self) -> LastWords {
+        let mut words = LastWords::default();
+        for service in self.services() {
+            let stream = service.stream.to_string();
+            match service.switched() {
+                Switched::Returned(generation) => drop(words.returned.insert(stream, generation)),
+                Switched::Installed => drop(words.leases_ms.insert(stream, service.lease_left_ms())),
+            }
+        }
+        words
     }
 
     /// Gives everything back to the baseline. The caller keeps that on disk afterwards, with
@@ -137,6 +165,8 @@ impl Plane {
     ) -> Result<(Applied, Option<Draining>), Error> {
         let service = self.service(stream).ok_or_else(|| Error::NoSuchService(stream.clone()))?;
         service.to_baseline(generation)?;
+        // A successor may have read the state before: it has to be told itself.
+        self.refuse_if_leaving()?;
         let installed = service.installed();
         let draining = installed.table.source.canary.as_ref().map(|canary| Draining {
             stream: stream.clone(),
@@ -157,6 +187,7 @@ impl Plane {
     /// Lets the canary have its share for so long from now.
     pub fn renew(&self, stream: &StreamId, generation: Generation, lease_ms: u64) -> Result<Applied, Error> {
         let service = self.service(stream).ok_or_else(|| Error::NoSuchService(stream.clone()))?;
+        self.refuse_if_leaving()?;
         service.renew(generation, lease_ms)?;
         Ok(service.applied())
     }
@@ -245,14 +276,20 @@ impl Plane {
         lock(&self.inherited).clear();
     }
 
-    /// Accepts no more; open requests go on.
-    pub fn leave(&self) {
+    /// Accepts no more; open requests go on. `replaced`: a successor serves already.
+    pub fn leave(&self, replaced: bool) {
         self.leaving.store(true, SeqCst);
+        self.replaced.fetch_or(replaced, SeqCst);
         let _one = lock(&self.applying);
         for hosted in lock(&self.hosted).values_mut() {
             hosted.sockets.clear();
         }
         self.order_all(|| Order::Leave);
+    }
+
+    /// Whether a successor serves already.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(SeqCst)
     }
 
     /// Whether it accepts no more.

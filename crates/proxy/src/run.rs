@@ -2,12 +2,13 @@
 
 use crate::control::{self, Leave};
 use crate::error::Error;
-use crate::plane::{Plane, Sockets};
+use crate::plane::Plane;
+use crate::takeover::{self, Inheritance};
 use crate::{metrics, persist, probe};
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -33,6 +34,9 @@ pub struct Options {
     pub metrics: Option<SocketAddr>,
     /// Threads that serve; as many as the machine has cores unless set.
     pub cores: Option<usize>,
+    /// Take over from the proxy that serves this directory, if there is one, without losing a
+    /// connection; without this, such a proxy is a reason not to start.
+    pub takeover: bool,
 }
 
 impl Options {
@@ -56,13 +60,24 @@ pub struct Running {
     runtime: tokio::runtime::Runtime,
     plane: Arc<Plane>,
     leave: mpsc::Receiver<Leave>,
-    lock: File,
+    lock: Arc<Mutex<Option<File>>>,
+    control_socket: PathBuf,
 }
 
 /// Starts a proxy in this process.
 pub fn start(options: Options) -> Result<Running, Error> {
     let directory = options.directory();
-    let lock = prepare(&directory)?;
+    let mut inheritance = None;
+    let lock = match prepare(&directory) {
+        Err(Error::AlreadyServed { path }) if options.takeover => {
+            inheritance = takeover::ask(&directory)?;
+            if inheritance.is_none() {
+                return Err(Error::AlreadyServed { path });
+            }
+            None
+        }
+        other => Some(other?),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("control")
@@ -70,10 +85,21 @@ pub fn start(options: Options) -> Result<Running, Error> {
         .build()
         .map_err(Error::Start)?;
     let cores = options.cores.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-    let plane = Arc::new(Plane::start(directory.clone(), cores.max(1), Sockets::new())?);
+    let inherited = inheritance.as_mut().map(Inheritance::take_sockets).unwrap_or_default();
+    let plane = Arc::new(Plane::start(directory.clone(), cores.max(1), inherited)?);
     let unserved = restore(&plane)?;
+    plane.drop_unclaimed();
+    let lock = match inheritance {
+        Some(inheritance) => {
+            plane.heed(&inheritance.ready()?);
+            prepare(&directory)?
+        }
+        None => lock.expect("taken above where nothing was inherited"),
+    };
+    let lock = Arc::new(Mutex::new(Some(lock)));
     let (sender, leave) = mpsc::channel(4);
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
+    offer_takeover(&plane, &lock, sender.clone())?;
     let listener = control::bind(&options.control_socket())?;
     runtime.spawn(control::serve(plane.clone(), listener, sender.clone()));
     runtime.spawn(probe::run(plane.clone()));
@@ -86,7 +112,24 @@ pub fn start(options: Options) -> Result<Running, Error> {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
         runtime.spawn(metrics::serve(plane.clone(), listener));
     }
-    Ok(Running { runtime, plane, leave, lock })
+    drop(entered);
+    Ok(Running { runtime, plane, leave, lock, control_socket: options.control_socket() })
+}
+
+/// Lets a successor take over: it gets the lock, and this process leaves.
+fn offer_takeover(
+    plane: &Arc<Plane>,
+    lock: &Arc<Mutex<Option<File>>>,
+    leave: mpsc::Sender<Leave>,
+) -> Result<(), Error> {
+    let (leaving, lock) = (plane.clone(), lock.clone());
+    takeover::offer(plane.clone(), move || {
+        leaving.leave(true);
+        lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Nobody listens only when the process is ending already.
+        let _ = leave.blocking_send(Leave::After { drain_ms: TERM_DRAIN_MS });
+        leaving.last_words()
+    })
 }
 
 impl Running {
@@ -103,7 +146,7 @@ impl Running {
     }
 
     fn end(self, drain_ms: u64) -> Result<(), Error> {
-        self.plane.leave();
+        self.plane.leave(false);
         let plane = self.plane.clone();
         self.runtime.block_on(async move {
             let deadline = Instant::now() + Duration::from_millis(drain_ms);
@@ -113,7 +156,12 @@ impl Running {
         });
         self.plane.stop();
         self.runtime.shutdown_timeout(Duration::from_millis(500));
-        drop(self.lock);
+        if !self.plane.is_replaced() {
+            // Nobody answers there any more; under the lock, so that these are nobody else's.
+            let _ = fs::remove_file(takeover::path(&self.plane.directory));
+            let _ = fs::remove_file(&self.control_socket);
+        }
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(())
     }
 }
@@ -137,7 +185,7 @@ fn restore(plane: &Plane) -> Result<Vec<persist::Kept>, Error> {
     for kept in persist::read_all(&plane.directory).map_err(fail)? {
         match kept {
             Ok(kept) => {
-                if let Err(error) = plane.restore(kept.clone(), 0) {
+                if let Err(error) = plane.restore(kept.clone()) {
                     tracing::error!(stream = %kept.table.stream, %error, "kept table not served; trying again");
                     unserved.push(kept);
                 }
@@ -153,8 +201,7 @@ async fn chores(plane: Arc<Plane>, mut unserved: Vec<persist::Kept>) {
         tokio::time::sleep(Duration::from_millis(CHORES_MS)).await;
         plane.clock.follow_wall();
         plane.reload_certificates();
-        unserved
-            .retain(|kept| !plane.is_served(&kept.table.stream) && plane.restore(kept.clone(), 0).is_err());
+        unserved.retain(|kept| !plane.is_served(&kept.table.stream) && plane.restore(kept.clone()).is_err());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -220,9 +220,13 @@ pub(crate) struct Control(BufReader<UnixStream>);
 
 impl Control {
     pub(crate) fn to(socket: &Path) -> Self {
-        let stream = eventually("the control socket", || UnixStream::connect(socket).ok());
+        eventually("the control socket", || Self::try_to(socket))
+    }
+
+    pub(crate) fn try_to(socket: &Path) -> Option<Self> {
+        let stream = UnixStream::connect(socket).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self(BufReader::new(stream))
+        Some(Self(BufReader::new(stream)))
     }
 
     pub(crate) fn ask(&mut self, ask: &Ask) -> Reply {
@@ -296,10 +300,6 @@ impl World {
         let table = table(&world.address, &[&instance.address]);
         world.control.apply(&table);
         world
-    }
-
-    pub(crate) fn socket(&self) -> SocketAddr {
-        self.address.parse().unwrap()
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -426,10 +426,15 @@ impl Client {
 
     /// The next so many bytes.
     pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        self.try_exactly(count).expect("more bytes")
+    }
+
+    /// The next so many bytes; none when the connection ends first.
+    pub(crate) fn try_exactly(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.buffered.len() < count {
-            fill(&mut self.stream, &mut self.buffered).expect("more bytes");
+            fill(&mut self.stream, &mut self.buffered)?;
         }
-        self.buffered.drain(..count).collect()
+        Some(self.buffered.drain(..count).collect())
     }
 
     /// Whether the other end has closed (or reset) the connection.
