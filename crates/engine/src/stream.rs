@@ -163,15 +163,15 @@ impl Stream {
         self.state = evolve(state, recorded);
     }
 
-    /// Appends events and folds them in.
+    /// Appends events that were decided at a time, and folds them in.
     pub(crate) fn append(
         &mut self,
         engine: &Engine,
         events: &[Event],
         cause: &Cause,
+        decided_at: Timestamp,
     ) -> Result<(), log::Error> {
-        let now = engine.ports().clock.now();
-        let records = events.iter().map(|event| to_record(event, cause, now)).collect();
+        let records = events.iter().map(|event| to_record(event, cause, decided_at)).collect();
         fail::fail_point!("engine.append.before");
         let id = self.state.stream.clone();
         let appended = engine.ports().log.append(&id, self.state.seq, engine.epoch(), records)?;

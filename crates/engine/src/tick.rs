@@ -111,7 +111,7 @@ pub(crate) fn transition(engine: &Engine, stream: &mut Stream, decision: &Decisi
         }
         return false;
     }
-    match stream.append(engine, &decision.events, cause) {
+    match stream.append(engine, &decision.events, cause, decided_at) {
         Ok(()) => {
             after_append(engine, stream, &decision.events);
             carry_out(engine, stream, &decision.actions);
