@@ -273,3 +273,50 @@ fn control_characters_of_the_file_do_not_reach_the_terminal() {
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
     }
 }
+
+/// A good description with bytes and lines changed at random (seeds fixed): whatever it says then,
+/// it is read or refused with a place that exists, and never with nothing to say.
+#[test]
+fn no_change_of_a_file_confuses_the_reader() {
+    let largest = include_str!("largest.yaml");
+    let lines: Vec<&str> = largest.lines().collect();
+    let mut state = 0x5eed_u64;
+    let mut next = |below: usize| {
+        // xorshift64: enough to vary a file, and the same everywhere.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let pieces: &[&str] = &[
+        " ", ":", "-", "[", "]", "{", "}", "\n", "\t", "~", "&a ", "*a", "0", "%", "5x", "\"", "#", "- ",
+        "null",
+    ];
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut text: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        for _ in 0..=next(3) {
+            let at = next(text.len());
+            match next(4) {
+                0 => drop(text.remove(at)),
+                1 => text.insert(at, lines[next(lines.len())].to_owned()),
+                2 => text[at] = text[at].replacen(|c: char| c.is_ascii_alphanumeric(), "", 1),
+                _ => {
+                    let place =
+                        text[at].char_indices().map(|(i, _)| i).nth(next(text[at].len().max(1))).unwrap_or(0);
+                    text[at].insert_str(place, pieces[next(pieces.len())]);
+                }
+            }
+        }
+        let text = text.join("\n");
+        let Err(found) = read(text.as_bytes(), "/srv") else { continue };
+        refused += 1;
+        assert!(!found.is_empty(), "{text}");
+        for problem in found {
+            let line = problem.line as usize;
+            assert!(line >= 1 && line <= text.lines().count() + 1 && problem.column >= 1, "{problem:?}");
+            assert!(!problem.message.is_empty());
+        }
+    }
+    assert!(refused > 100, "most changes are mistakes: {refused}");
+}
