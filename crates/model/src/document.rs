@@ -4,6 +4,7 @@
 //! place, within budgets; [`fields`] reads it by the one table of keys in [`keys`], from which
 //! the JSON Schema and the reference page are written too, so that they cannot say anything else.
 
+mod advice;
 mod analysis;
 mod checks;
 mod fields;
@@ -20,6 +21,7 @@ mod target;
 mod traffic;
 mod value;
 
+pub use advice::advice;
 pub use problem::{Code, PROBLEMS_MAX, Problem};
 
 use crate::service::ServiceSpec;
