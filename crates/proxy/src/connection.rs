@@ -159,12 +159,12 @@ where
         Pin::new(&mut connection).poll(cx).map(|_| None)
     })
     .await;
-    if ending == Some(Ending::HeadTimeout) {
-        if let Some(parts) = connection.into_parts() {
-            let mut io = parts.io.into_inner();
-            // Best effort towards a client that has not done its part.
-            let _ = tokio::time::timeout(Duration::from_millis(100), io.write_all(TIMEOUT_ANSWER)).await;
-        }
+    if ending == Some(Ending::HeadTimeout)
+        && let Some(parts) = connection.into_parts()
+    {
+        let mut io = parts.io.into_inner();
+        // Best effort towards a client that has not done its part.
+        let _ = tokio::time::timeout(Duration::from_millis(100), io.write_all(TIMEOUT_ANSWER)).await;
     }
 }
 

@@ -102,7 +102,7 @@ async fn answer(plane: &Arc<Plane>, ask: Ask, leave: &mpsc::Sender<Leave>) -> Re
     let result = match ask {
         Ask::Hello => Ok(plane.hello()),
         Ask::Apply { table } => {
-            let applied = blocking(plane, move |plane| plane.apply(*table)).await;
+            let applied = blocking(plane, move |plane| plane.apply(&table)).await;
             applied.map(|(applied, draining)| {
                 drain_later(plane, draining);
                 Reply::Applied(applied)

@@ -95,10 +95,13 @@ impl Core {
     }
 }
 
+/// A client connection as the sweep sees it.
+type Connection = (Weak<Seat>, Arc<Watch>);
+
 struct State {
     seats: RefCell<BTreeMap<StreamId, Rc<Seat>>>,
     listeners: RefCell<BTreeMap<(StreamId, String), Vec<AbortHandle>>>,
-    connections: RefCell<BTreeMap<u64, (Weak<Seat>, Arc<Watch>)>>,
+    connections: RefCell<BTreeMap<u64, Connection>>,
     next_connection: Cell<u64>,
     leaving: Cell<bool>,
 }

@@ -67,10 +67,10 @@ pub fn check<B>(request: &Request<B>, limits: &Limits) -> Result<(), Reject> {
     check_host(request)?;
     if request.version() < Version::HTTP_2 {
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        if let Some(coding) = codings.next() {
-            if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                return Err(Reject::bad("the only transfer coding served is one 'chunked'"));
-            }
+        let first = codings.next();
+        let chunked = first.is_none_or(|c| c.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        if !chunked || codings.next().is_some() {
+            return Err(Reject::bad("the only transfer coding served is one 'chunked'"));
         }
     }
     if let Some(length) = headers.get(CONTENT_LENGTH) {
@@ -268,10 +268,10 @@ fn strip_connection(headers: &mut HeaderMap) -> bool {
         let token = token.trim_ascii();
         if token.eq_ignore_ascii_case(b"upgrade") {
             upgrade = true;
-        } else if !token.is_empty() && !is_end_to_end(token) {
-            if let Ok(name) = HeaderName::from_bytes(token) {
-                headers.remove(name);
-            }
+        } else if !is_end_to_end(token)
+            && let Ok(name) = HeaderName::from_bytes(token)
+        {
+            headers.remove(name);
         }
     }
     upgrade
@@ -324,10 +324,10 @@ pub fn to_http2(parts: &mut http::request::Parts) -> Result<(), Reject> {
 
 /// The host a request is for; sets `Host` from the target where that is absolute (RFC 9112, 3.2.2).
 pub fn settle_host(parts: &mut http::request::Parts) -> Option<HeaderValue> {
-    if let Some(authority) = parts.uri.authority() {
-        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
-            parts.headers.insert(HOST, host);
-        }
+    if let Some(authority) = parts.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(HOST, host);
     }
     parts.headers.get(HOST).cloned()
 }

@@ -31,7 +31,7 @@ pub fn bucket(us: u64) -> i16 {
     if us <= 1 {
         return -1;
     }
-    let octave = 63 - us.leading_zeros();
+    let octave = us.ilog2();
     if octave as usize >= OCTAVES {
         return (BUCKETS - 2) as i16;
     }

@@ -87,20 +87,20 @@ impl Plane {
     }
 
     /// Puts a table in force and keeps it. Says whose streams are to be closed after a while.
-    pub fn apply(&self, table: RouteTable) -> Result<(Applied, Option<Draining>), Error> {
+    pub fn apply(&self, table: &RouteTable) -> Result<(Applied, Option<Draining>), Error> {
         let _one = lock(&self.applying);
         self.refuse_if_leaving()?;
         let stream = table.stream.clone();
         let lease_ms = table.canary.as_ref().map(|canary| canary.lease_ms);
         let before = self.service(&stream);
         if let Some(service) = &before {
-            service.accepts(&table)?;
+            service.accepts(table)?;
         }
         let installed = self.prepare(table.clone())?;
         let draining = before.as_ref().and_then(|service| loses_share(&service.installed(), &installed));
         let exposes_more = match &before {
-            Some(service) => exposure(&table) > exposure(&service.installed().table.source),
-            None => exposure(&table) > 0,
+            Some(service) => exposure(table) > exposure(&service.installed().table.source),
+            None => exposure(table) > 0,
         };
         let (sockets, new_tls) = self.open(&installed)?;
         let keep = || persist::keep(&self.directory, &Kept { table: table.clone(), returned: None });
@@ -374,20 +374,17 @@ impl Plane {
         before: Option<Arc<Service>>,
     ) -> Result<Arc<Service>, Error> {
         let source = installed.table.source.clone();
-        let service = match before {
-            Some(service) => {
-                service.tls.store(config);
-                service.install(installed, lease_ms)?;
-                service
+        let service = if let Some(service) = before {
+            service.tls.store(config);
+            service.install(installed, lease_ms)?;
+            service
+        } else {
+            let service = Service::new(self.clock.clone(), self.gates.clone(), installed);
+            service.tls.store(config);
+            if let Some(lease_ms) = lease_ms {
+                service.lease(lease_ms);
             }
-            None => {
-                let service = Service::new(self.clock.clone(), self.gates.clone(), installed);
-                service.tls.store(config);
-                if let Some(lease_ms) = lease_ms {
-                    service.lease(lease_ms);
-                }
-                Arc::new(service)
-            }
+            Arc::new(service)
         };
         let fingerprint = source.listen.tls.as_ref().map(Fingerprint::of).unwrap_or_default();
         let mut hosted = lock(&self.hosted);

@@ -65,6 +65,7 @@ pub struct Running {
 }
 
 /// Starts a proxy in this process.
+#[expect(clippy::needless_pass_by_value, reason = "the process's options are given away at its start")]
 pub fn start(options: Options) -> Result<Running, Error> {
     let directory = options.directory();
     let mut inheritance = None;
@@ -137,15 +138,16 @@ impl Running {
     pub fn wait(mut self) -> Result<(), Error> {
         let Leave::After { drain_ms } =
             self.runtime.block_on(self.leave.recv()).unwrap_or(Leave::After { drain_ms: 0 });
-        self.end(drain_ms)
+        self.end(drain_ms);
+        Ok(())
     }
 
     /// Leaves now, open requests having so long to end.
-    pub fn stop(self, drain_ms: u64) -> Result<(), Error> {
-        self.end(drain_ms)
+    pub fn stop(self, drain_ms: u64) {
+        self.end(drain_ms);
     }
 
-    fn end(self, drain_ms: u64) -> Result<(), Error> {
+    fn end(self, drain_ms: u64) {
         self.plane.leave(false);
         let plane = self.plane.clone();
         self.runtime.block_on(async move {
@@ -162,7 +164,6 @@ impl Running {
             let _ = fs::remove_file(&self.control_socket);
         }
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(())
     }
 }
 

@@ -159,7 +159,7 @@ impl Table {
         classes.push(OTHER_CLASS.to_owned());
         let trusted = Networks::parse(&source.listen.trusted_proxies)?;
         let sticky = Key::read(&source.listen.sticky)?;
-        Ok(Self { baseline, canary, versions, classes, trusted, sticky, source })
+        Ok(Self { source, baseline, canary, versions, classes, trusted, sticky })
     }
 
     /// The endpoint class of a path, as index into `classes`.

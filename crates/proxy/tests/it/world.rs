@@ -313,7 +313,7 @@ impl World {
 
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.stop(0).unwrap();
+            running.stop(0);
         }
     }
 }
@@ -366,7 +366,7 @@ impl Client {
     pub(crate) fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n");
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request += &format!("{name}: {value}\r\n");
         }
         self.send(format!("{request}\r\n").as_bytes());
         self.answer().expect("an answer")
