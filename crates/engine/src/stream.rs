@@ -230,7 +230,13 @@ impl Stream {
         }
         let bytes = serde_json::to_vec(&self.state).expect("the state is plain data with string keys");
         match ports.log.keep_snapshot(&self.state.stream, SNAPSHOT_FORMAT, self.state.seq, &bytes) {
-            Ok(()) => self.snapshot_seq = self.state.seq,
+            Ok(()) => {
+                self.snapshot_seq = self.state.seq;
+                // Kept beside the log: what a chain of hashes cannot see is a missing tail.
+                if let Err(error) = ports.log.checkpoint() {
+                    tracing::warn!(%error, "no checkpoint was made");
+                }
+            }
             Err(error) => tracing::warn!(%error, "a snapshot was not kept; the log alone suffices"),
         }
     }

@@ -33,8 +33,14 @@ impl Engine {
         if stream.quarantine.is_some() {
             return None;
         }
-        if let Err(error) = stream.flush(self) {
-            note(self, &mut stream, &error);
+        match stream.flush(self) {
+            Ok(()) => {}
+            // The append that seemed to fail did not, or somebody else was faster: the log knows.
+            Err(log::Error::Conflict { .. }) => {
+                stream.unlogged.clear();
+                stream.reload(self);
+            }
+            Err(error) => note(self, &mut stream, &error),
         }
         for _ in 0..TRANSITIONS_MAX {
             let seen = observe(self, &mut stream);
