@@ -110,18 +110,22 @@ impl Test {
 
     /// Folds one window in; `elapsed_s` seconds since the previous one (only ages the guess of the base rate).
     pub fn fold(&self, state: &mut State, window: &Window, elapsed_s: f64) {
-        let base_rate = state.baseline[1] / (state.baseline[0] + 100.0);
+        self.fold_expecting(state, window, state.baseline[1] / (state.baseline[0] + 100.0));
+        if self.trailing_s > 0.0 {
+            let keep = exp(-elapsed_s.max(0.0) / self.trailing_s);
+            let (total, bad) = window.baseline.floats();
+            state.baseline = [state.baseline[0] * keep + total, state.baseline[1] * keep + bad];
+        }
+    }
+
+    /// Folds one window in with a base rate that the caller knows from before the window.
+    pub fn fold_expecting(&self, state: &mut State, window: &Window, base_rate: f64) {
         if window.is_comparable() {
             for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
                 if *wealth > f64::NEG_INFINITY {
                     *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
                 }
             }
-        }
-        if self.trailing_s > 0.0 {
-            let keep = exp(-elapsed_s.max(0.0) / self.trailing_s);
-            let (total, bad) = window.baseline.floats();
-            state.baseline = [state.baseline[0] * keep + total, state.baseline[1] * keep + bad];
         }
     }
 

@@ -13,6 +13,13 @@ use crate::{Arm, Error, Window, exclude, reject};
 /// Quantiles tested by default: a shift shows first in the middle, a tail at the end.
 pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
+/// Weights of [`reject::RATIOS`] (odds of exceeding the threshold): a slower canary doubles the requests beyond the median's
+/// threshold at most, so small ratios count for more than among error rates.
+const WEIGHTS: [f64; reject::ALTERNATIVES] = [0.24, 0.2, 0.17, 0.14, 0.15, 0.1];
+
+/// Requests that the quantile itself counts for in the guess of the share above its threshold.
+const QUANTILE_WEIGHT: f64 = 20.0;
+
 /// Seconds after which the baseline's recent past is rotated out: thresholds follow the last one to two minutes.
 const PAST_S: f64 = 60.0;
 
@@ -68,7 +75,7 @@ impl Test {
         Ok(Self {
             quantiles: quantiles.to_vec(),
             buckets_up: histogram::buckets_up(tolerance, SCALE),
-            worse: reject::Test::new(1.0, 0.0, horizon_s)?,
+            worse: reject::Test::new(1.0, 0.0, horizon_s)?.weighted(WEIGHTS)?,
             bad: None,
         })
     }
@@ -103,6 +110,12 @@ impl Test {
         }
     }
 
+    /// Evidence before the first window, with the baseline's latencies of the minute before the canary (sorted scale-6
+    /// buckets), so that the first window already has its thresholds.
+    pub fn start_after(&self, past: &[Bucket]) -> State {
+        State { before: past.to_vec(), ..self.start() }
+    }
+
     /// Folds one window in: sorted scale-6 histograms of both sides, `elapsed_s` seconds since the last fold.
     ///
     /// Returns what was counted per quantile; `None` while the baseline has no past to choose a threshold from.
@@ -117,13 +130,15 @@ impl Test {
         histogram::merge(&mut past, &state.recent);
         let mut counted = Vec::with_capacity(self.quantiles.len());
         for (number, q) in self.quantiles.iter().enumerate() {
-            let exceedance = threshold(&past, *q)
-                .map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
+            let threshold = threshold(&past, *q);
+            let exceedance =
+                threshold.map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
             // A window without a threshold still lets the time of the start-time mixture pass.
             let window = exceedance.map_or_else(Window::default, |exceedance| exceedance.window);
-            self.worse.fold(&mut state.worse[number], &window, elapsed_s);
+            let base_rate = threshold.map_or(0.0, |threshold| share_above(&past, threshold, *q));
+            self.worse.fold_expecting(&mut state.worse[number], &window, base_rate, elapsed_s);
             if let (Some(bad), Some(not_bad)) = (&self.bad, state.not_bad.get_mut(number)) {
-                bad.fold(not_bad, &window, elapsed_s);
+                bad.fold_expecting(not_bad, &window, base_rate);
             }
             counted.push(exceedance);
         }
@@ -168,6 +183,12 @@ pub fn threshold(past: &[Bucket], q: f64) -> Option<i32> {
     let wanted = 1.0 - q;
     let nearer_below = (exceed(index - 1) - wanted).abs() < (exceed(index) - wanted).abs();
     Some(if nearer_below { index - 1 } else { index })
+}
+
+/// Share of the past above the threshold, drawn to what the quantile says while the past is short.
+fn share_above(past: &[Bucket], threshold: i32, q: f64) -> f64 {
+    let (total, above) = (histogram::total(past) as f64, histogram::above(past, threshold) as f64);
+    (above + (1.0 - q) * QUANTILE_WEIGHT) / (total + QUANTILE_WEIGHT)
 }
 
 /// Counts both sides against the threshold bucket; the canary's lies `buckets_up` higher.

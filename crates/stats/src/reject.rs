@@ -150,22 +150,39 @@ impl Test {
     /// Folds one window, split in strata (endpoint, zone), always in the same order: the null is then "within tolerance
     /// in every stratum", which a shift of the mix cannot fake.
     pub fn fold_strata(&self, state: &mut State, strata: &[Window], elapsed_s: f64) {
+        let elapsed_s = self.bet(state, elapsed_s);
+        if state.baselines.len() < strata.len() {
+            state.baselines.resize(strata.len(), self.past);
+        }
+        for (stratum, window) in strata.iter().enumerate() {
+            let base_rate = guess(state.baselines[stratum]);
+            self.step(state, window, base_rate);
+            self.remember(&mut state.baselines[stratum], window, elapsed_s);
+        }
+    }
+
+    /// Folds one window in with a base rate that the caller knows from before the window, such as the share of earlier
+    /// baseline requests above the threshold chosen for this one.
+    pub fn fold_expecting(&self, state: &mut State, window: &Window, base_rate: f64, elapsed_s: f64) {
+        self.bet(state, elapsed_s);
+        self.step(state, window, base_rate);
+    }
+
+    /// Bets what the time passed calls for; answers the time, cleaned.
+    fn bet(&self, state: &mut State, elapsed_s: f64) -> f64 {
         let elapsed_s = if elapsed_s > 0.0 { elapsed_s.min(self.horizon_s) } else { 0.0 };
         let bet = (elapsed_s / self.horizon_s * (1.0 - self.first)).min(state.cash);
         state.cash -= bet;
         state.fresh += bet;
-        if state.baselines.len() < strata.len() {
-            state.baselines.resize(strata.len(), self.past);
-        }
-        for (window, baseline) in strata.iter().zip(&mut state.baselines) {
-            let base_rate = guess(*baseline);
-            if self.moves(window, base_rate) {
-                self.spread(&mut state.ln_wealth, &mut state.fresh);
-                for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
-                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
-                }
+        elapsed_s
+    }
+
+    fn step(&self, state: &mut State, window: &Window, base_rate: f64) {
+        if self.moves(window, base_rate) {
+            self.spread(&mut state.ln_wealth, &mut state.fresh);
+            for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
+                *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
             }
-            self.remember(baseline, window, elapsed_s);
         }
     }
 
