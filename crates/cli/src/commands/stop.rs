@@ -1,0 +1,60 @@
+//! `taxiway stop`: everything of a data directory ends, and nothing is left behind.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::Global;
+use crate::client::{Client, Need};
+use crate::data::Data;
+use crate::error::{CliError, Code};
+use crate::exit::Exit;
+use crate::family::{self, Role, holder};
+use crate::output;
+
+/// How long a graceful stop may take: the drain of the proxy, then the longest grace of an instance.
+const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// Stop every process of this data directory: services, proxy, and what watches over them
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
+    let data = Data::find(global.data.as_deref())?;
+    let roles = [Role::Keeper, Role::Proxy, Role::Resident];
+    let running = roles.iter().any(|role| holder(&data, *role).is_some());
+    if !running && data.stopped().exists() {
+        say(global, "nothing was running");
+        return Ok(Exit::Done);
+    }
+    // One that is not there is started in order to be stopped: only it knows the instances.
+    let client = Client::connect(&data, Need::Read)?;
+    let resident = holder(&data, Role::Resident);
+    let asked: Result<(), CliError> = client.post("/v1/stop", &());
+    if let Err(error) = asked {
+        tracing::debug!(?error, "the answer to stop was lost");
+    }
+    let deadline = Instant::now() + STOP_MAX;
+    while resident.as_ref().is_some_and(family::Identity::is_alive) {
+        if Instant::now() > deadline {
+            let why = format!("it is still there after {} s", STOP_MAX.as_secs());
+            return Err(CliError::new(Code::Unreachable, why)
+                .hint(format!("see {}", data.output(Role::Resident).display())));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What was started by hand or in the very moment of stopping.
+    for role in roles {
+        if let Some(left) = holder(&data, role) {
+            family::end(&left, Duration::from_secs(5));
+        }
+    }
+    say(global, "stopped: services, proxy, keeper and resident process");
+    Ok(Exit::Done)
+}
+
+fn say(global: &Global, text: &str) {
+    if global.json {
+        output::json(&serde_json::json!({ "stopped": true }));
+    } else {
+        output::line(text);
+    }
+}
