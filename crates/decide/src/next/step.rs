@@ -20,6 +20,11 @@ use taxiway_model::weight::WeightBp;
 /// Restarts of one canary instance that make a crash loop: one may be chance, two bad luck.
 const CRASH_LOOP_RESTARTS: u32 = 3;
 
+/// A verdict of HOLD that lasts this long, in time with evidence, asks for a person. Before, the
+/// step is not left, but what began as a few errors may still turn out to call for a rollback, and
+/// nobody should be woken for a question that answers itself.
+const HOLD_SETTLES_MS: u64 = 15_000;
+
 /// Share of its memory limit, in percent, beyond which a canary instance is red (annex: Bands).
 const MEMORY_RED_PERCENT: u64 = 90;
 
@@ -223,7 +228,7 @@ fn judged(
             return true;
         }
         let taken = flight.accepted.is_some_and(|taken| taken.step == index);
-        if !taken && !flight.holds.contains(&Hold::Verdict) {
+        if held_ms >= HOLD_SETTLES_MS && !taken && !flight.holds.contains(&Hold::Verdict) {
             draft.events.push(Event::HoldBegan { why: Hold::Verdict, sentence: judgement.sentence });
         }
     }
