@@ -4,6 +4,7 @@ mod arrows;
 mod budget;
 mod changelog;
 mod errors;
+mod invariants;
 mod manifests;
 mod modules;
 mod places;
@@ -76,7 +77,16 @@ const CHECKS: &[(&str, Check)] = &[
     ("modules", modules::check),
     ("error pages", errors::check),
     ("changelog", changelog::check),
+    ("invariants", invariants::check),
 ];
+
+/// The check that asks cargo instead of looking at the tree.
+const PACKAGES: &str = "packages";
+
+/// Whether a check of that name is run.
+fn is_check(name: &str) -> bool {
+    name == PACKAGES || CHECKS.iter().any(|(check, _)| *check == name)
+}
 
 /// Runs every check and prints what it finds; an error if anything has to be changed.
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
@@ -86,7 +96,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
         failures += report(name, &check(&tree));
     }
     let (findings, packages) = budget::check(root)?;
-    failures += report("packages", &findings);
+    failures += report(PACKAGES, &findings);
     println!(
         "tidy: {} files, {} members, {packages} packages in the default build, {failures} to change",
         tree.files.len(),

@@ -1,61 +1,78 @@
-//! Every error code has a page that says what happened and what to do.
+//! Every error code has its section in the reference, which says what happened and what to do; and no section is left of
+//! a code that is gone.
 
 use std::collections::BTreeMap;
 
 use super::{Finding, Tree};
 
-const PAGES: &str = "docs/errors/";
+/// Where the codes are listed: each entry is `Code::Name, "word"`.
+const TABLE: &str = "crates/cli/src/error_codes.rs";
+/// Written by `taxiway reference errors`, a section per code.
+const PAGE: &str = "docs/reference/errors.md";
+/// What a person in trouble looks for first.
+const ADVICE: &str = "What to do: ";
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let mut codes: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
-    for file in
-        tree.rust_files().filter(|file| file.path.starts_with("crates/") && file.path.contains("/src/"))
-    {
-        for (number, line) in file.text.lines().enumerate() {
-            for code in codes_in(line) {
-                codes.entry(code).or_insert((&file.path, number + 1));
-            }
-        }
-    }
-    let pages: BTreeMap<&str, &str> = tree
-        .files
-        .iter()
-        .filter_map(|file| Some((file.path.strip_prefix(PAGES)?.strip_suffix(".md")?, file.text.as_str())))
-        .filter(|(name, _)| *name != "README")
-        .collect();
+    let text = |path: &str| tree.files.iter().find(|file| file.path == path).map(|file| file.text.as_str());
+    let (Some(table), Some(page)) = (text(TABLE), text(PAGE)) else {
+        let missing = if text(TABLE).is_none() { TABLE } else { PAGE };
+        return vec![Finding::failure(
+            missing,
+            0,
+            "is missing: without it nobody learns what an error means",
+        )];
+    };
+    let codes: BTreeMap<&str, usize> =
+        (1..).zip(table.lines()).filter_map(|(n, line)| Some((code_in(line)?, n))).collect();
+    let sections = sections(page);
     let mut findings = Vec::new();
-    for (code, (path, line)) in &codes {
-        match pages.get(code) {
+    for (code, line) in &codes {
+        match sections.get(code) {
             None => {
-                findings.push(Finding::failure(
-                    path,
-                    *line,
-                    format!("`{code}` has no page {PAGES}{code}.md"),
-                ));
+                findings.push(Finding::failure(TABLE, *line, format!("`{code}` has no section in {PAGE}")));
             }
-            Some(page) if page.lines().count() < 3 => {
-                findings.push(Finding::failure(
-                    &format!("{PAGES}{code}.md"),
-                    0,
-                    "says too little to help anyone",
-                ));
+            Some((line, text)) if !says_what_to_do(text) => {
+                findings.push(Finding::failure(PAGE, *line, format!("`{code}` does not say what to do")));
             }
             Some(_) => {}
         }
     }
-    for name in pages.keys().filter(|name| !codes.contains_key(**name)) {
-        findings.push(Finding::failure(&format!("{PAGES}{name}.md"), 0, "no code in crates/ has this name"));
+    let gone = sections.iter().filter(|(code, _)| !codes.contains_key(*code));
+    findings.extend(
+        gone.map(|(code, (line, _))| {
+            Finding::failure(PAGE, *line, format!("`{code}` is no code of {TABLE}"))
+        }),
+    );
+    if codes.is_empty() {
+        findings.push(Finding::failure(TABLE, 0, "lists no code that this check understands"));
     }
     findings
 }
 
-/// Codes are written as strings of their own: `"TW-` and four digits.
-fn codes_in(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices("\"TW-").filter_map(|(at, _)| {
-        let code = line.get(at + 1..at + 8)?;
-        let digits = code[3..].bytes().all(|byte| byte.is_ascii_digit());
-        (digits && line[at + 8..].starts_with('"')).then_some(code)
-    })
+fn code_in(line: &str) -> Option<&str> {
+    let (_, after) = line.split_once("(Code::")?;
+    let (_, word) = after.split_once(", \"")?;
+    word.split('"').next()
+}
+
+/// Headings of the second level, each with its line and the text beneath.
+fn sections(page: &str) -> BTreeMap<&str, (usize, String)> {
+    let mut sections: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+    let mut current = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        if let Some(heading) = line.strip_prefix("## ") {
+            current = Some(heading);
+            sections.insert(heading, (number, String::new()));
+        } else if let Some((_, text)) = current.and_then(|heading| sections.get_mut(heading)) {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    sections
+}
+
+fn says_what_to_do(text: &str) -> bool {
+    text.split_once(ADVICE).is_some_and(|(_, advice)| !advice.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -63,28 +80,24 @@ mod tests {
     use super::super::samples::{failing_lines, files};
     use super::*;
 
-    const PAGE: &str = "# TW-0001\n\nThe port is taken.\n";
+    const CODES: &str = "const CODES: &[Entry] = &[\n    entry(Code::BadYaml, \"bad_yaml\", Exit::BadInput, \"x\"),\n    refusal(Code::Held, \"held\", Exit::Refused),\n];\n";
 
-    #[test]
-    fn a_code_with_its_page_passes() {
-        let tree = files(&[
-            ("crates/a/src/lib.rs", "const A: &str = \"TW-0001\";"),
-            ("docs/errors/TW-0001.md", PAGE),
-        ]);
-        assert_eq!(check(&tree), []);
+    fn lines(table: &str, page: &str) -> Vec<(String, usize)> {
+        failing_lines(&check(&files(&[(TABLE, table), (PAGE, page)])))
     }
 
     #[test]
-    fn a_code_without_page_and_a_page_without_code_fail() {
-        let tree = files(&[("crates/a/src/lib.rs", "\n&[\"TW-0002\"]"), ("docs/errors/TW-0001.md", PAGE)]);
-        let found = failing_lines(&check(&tree));
-        assert_eq!(found, [("crates/a/src/lib.rs".to_owned(), 2), ("docs/errors/TW-0001.md".to_owned(), 0)]);
+    fn codes_with_their_sections_pass() {
+        let page = "# Errors\n\n## bad_yaml\n\nIt is bad.\n\nWhat to do: mend it.\n\n## held\n\nWhat to do: resume.\n";
+        assert_eq!(lines(CODES, page), []);
     }
 
     #[test]
-    fn an_empty_page_fails() {
-        let tree =
-            files(&[("crates/a/src/lib.rs", "\"TW-0001\""), ("docs/errors/TW-0001.md", "# TW-0001\n")]);
-        assert_eq!(check(&tree).len(), 1);
+    fn a_code_without_section_advice_or_table_fails() {
+        let page = "# Errors\n\n## bad_yaml\n\nIt is bad.\n\n## gone\n\nWhat to do: nothing.\n";
+        let found = [(PAGE.to_owned(), 3), (TABLE.to_owned(), 3), (PAGE.to_owned(), 7)];
+        assert_eq!(lines(CODES, page), found);
+        assert_eq!(lines("", "").len(), 1);
+        assert_eq!(check(&files(&[(TABLE, CODES)])).len(), 1);
     }
 }
