@@ -22,7 +22,7 @@ struct Example {
     name: String,
     /// Folder of the crate from the root.
     folder: String,
-    /// First line of its documentation.
+    /// First sentence of its documentation.
     about: String,
 }
 
@@ -67,12 +67,18 @@ fn examples(root: &Path) -> Vec<Example> {
     let files = repo::files(root).unwrap_or_default();
     let examples = files.iter().filter_map(|file| {
         let (folder, name) = file.path.strip_suffix(".rs")?.split_once("/examples/bench_")?;
-        let about = file.text.lines().next()?.trim_start_matches("//!").trim().to_owned();
-        Some(Example { name: name.to_owned(), folder: folder.to_owned(), about })
+        Some(Example { name: name.to_owned(), folder: folder.to_owned(), about: first_sentence(&file.text) })
     });
     let mut examples: Vec<Example> = examples.filter(|example| !example.name.contains('/')).collect();
     examples.sort_by(|a, b| a.name.cmp(&b.name));
     examples
+}
+
+/// The first sentence of a file's documentation, in one line and without its full stop.
+fn first_sentence(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//! "));
+    let joined = lines.collect::<Vec<_>>().join(" ");
+    joined.split(['.', ':']).next().unwrap_or_default().to_owned()
 }
 
 /// The benches there are, a line each.
@@ -99,6 +105,15 @@ fn scratch(root: &Path, name: &str) -> Result<std::path::PathBuf, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bench_is_told_by_its_first_sentence() {
+        assert_eq!(
+            first_sentence("//! Appends per second,\n//! with and without. More.\n//!\n//! x"),
+            "Appends per second, with and without"
+        );
+        assert_eq!(first_sentence("fn main() {}"), "");
+    }
 
     #[test]
     fn an_unknown_bench_is_refused_with_the_list() {
