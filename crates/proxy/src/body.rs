@@ -1,7 +1,7 @@
 //! Bodies on their way through: bounded, timed, copied for a mirror, never collected.
 
+use crate::answer::{Answer, Broken};
 use crate::clock::{Clock, Mono};
-use crate::pool::Returning;
 use crate::seat::Tally;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -220,9 +220,7 @@ pub enum Download {
     /// An instance's answer.
     Instance {
         /// Its body.
-        inner: Incoming,
-        /// The connection it comes over, to be used again after a clean end.
-        connection: Returning,
+        inner: Answer,
         /// Keeps the request counted as open.
         tally: Tally,
     },
@@ -237,21 +235,18 @@ impl Download {
 
 impl Body for Download {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Instance { inner, connection, tally } => {
+            Self::Instance { inner, tally } => {
                 let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
-                match &frame {
-                    None => connection.give_back(),
-                    Some(Ok(_)) if inner.is_end_stream() => connection.give_back(),
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) => tally.broke_off(),
+                if matches!(frame, Some(Err(_))) {
+                    tally.broke_off();
                 }
                 Poll::Ready(frame)
             }

@@ -1,10 +1,11 @@
 //! One request: checked, routed, sent to an instance, its answer sent back and counted.
 
+use crate::answer::Answer;
 use crate::body::{Copy, Download, Fault, Progress, Upload};
 use crate::clock::Mono;
 use crate::counts::{End, Refused};
 use crate::head::{self, Peer, Reject, Wants};
-use crate::pool::{Failure, Pool, Returning};
+use crate::pool::{Failure, Pool};
 use crate::seat::{Routed, Seat, Tally};
 use crate::table::token_text;
 use crate::watch::Watch;
@@ -87,10 +88,10 @@ async fn exchange(
     let sent = send(seat, &pool, outgoing.request, outgoing.progress, limits.response_ms_max).await;
     let now = seat.service.clock.now();
     match sent {
-        Ok((response, returning)) => {
+        Ok(response) => {
             tally.end(End::Status(response.status().as_u16()), now);
             let set_cookie = routed.choice.new_token.and_then(|token| sticky_cookie(client, &routed, token));
-            finish(&pool, response, returning, tally, outgoing.upgrade, set_cookie)
+            finish(&pool, response, tally, outgoing.upgrade, set_cookie)
         }
         Err(unsent) => Err(unsent.count(&mut tally, now)),
     }
@@ -210,7 +211,7 @@ async fn send(
     request: Request<Upload>,
     progress: Option<Rc<Progress>>,
     response_ms_max: u64,
-) -> Result<(Response<Incoming>, Returning), Unsent> {
+) -> Result<Response<Answer>, Unsent> {
     let clock = &seat.service.clock;
     let mut sending = pin!(pool.send(request));
     let mut timer = pin!(tokio::time::sleep(Duration::from_millis(response_ms_max)));
@@ -244,8 +245,7 @@ fn rearm(timer: Pin<&mut tokio::time::Sleep>, ms: u64) {
 /// Makes the client's answer of the instance's.
 fn finish(
     pool: &Rc<Pool>,
-    mut response: Response<Incoming>,
-    mut returning: Returning,
+    mut response: Response<Answer>,
     tally: Tally,
     upgrade: Option<OnUpgrade>,
     set_cookie: Option<HeaderValue>,
@@ -274,10 +274,7 @@ fn finish(
         parts.headers.append(SET_COOKIE, cookie);
     }
     parts.version = Version::HTTP_11;
-    if hyper::body::Body::is_end_stream(&inner) {
-        returning.give_back();
-    }
-    Ok(Response::from_parts(parts, Download::Instance { inner, connection: returning, tally }))
+    Ok(Response::from_parts(parts, Download::Instance { inner, tally }))
 }
 
 fn sticky_cookie(client: &Client, routed: &Routed, token: u64) -> Option<HeaderValue> {

@@ -30,7 +30,9 @@
 //! and [`head`] are pure. [`core`] is a thread with its own listeners and pools; [`service`] is
 //! what cores share; [`plane`] is what the control socket changes.
 
+pub mod answer;
 pub mod body;
+pub mod chunked;
 pub mod clock;
 pub mod connection;
 pub mod control;
@@ -41,6 +43,7 @@ pub mod exchange;
 pub mod head;
 pub mod health;
 pub mod histogram;
+pub mod line;
 pub mod listen;
 pub mod metrics;
 pub mod mirror;
@@ -58,6 +61,7 @@ pub mod takeover;
 pub mod tls;
 pub mod tunnel;
 pub mod watch;
+pub mod wire;
 
 pub use error::Error;
 pub use run::{CONTROL_SOCKET, Options, Running, run, start};

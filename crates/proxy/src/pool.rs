@@ -1,23 +1,25 @@
 //! One core's connections to one instance.
 //!
-//! A request gets a fresh connection or one that was idle for a short while. A request that could
-//! not be handed to an idle connection, because that one had just been closed, comes back from
-//! hyper untouched, with not one byte sent; it is then given to another connection to the same
-//! instance. That is the only retry there is: anything more would hide a canary's failures.
+//! A request gets a fresh connection or one that was idle for a short while. An idle connection
+//! that turns out to be closed before a byte of the request was written is passed over for another
+//! one to the same instance. That is the only retry there is: anything more would hide a canary's
+//! failures.
 
+use crate::answer::{Answer, Returning};
 use crate::body::{Fault, Upload};
 use crate::clock::{Clock, Mono};
 use crate::counts::Counter;
 use crate::health::Health;
+use crate::line::{Cutter, Home, Line};
+use http::header::UPGRADE;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use taxiway_model::route::UpstreamProtocol;
@@ -33,7 +35,8 @@ const IDLE_MAX: usize = 512;
 /// this time is not up, and waiting longer only piles requests up.
 const CONNECT_MS_MAX: u64 = 3_000;
 
-type Sender1 = http1::SendRequest<Upload>;
+/// hyper's handle of an HTTP/1.1 connection.
+pub type Sender1 = http1::SendRequest<Upload>;
 type Sender2 = http2::SendRequest<Upload>;
 
 /// Why an instance gave no answer.
@@ -65,6 +68,10 @@ pub struct Pool {
     core: usize,
     clock: Arc<Clock>,
     idle: RefCell<Vec<(Sender1, Mono)>>,
+    idle_lines: RefCell<Vec<(Line, Mono)>>,
+    /// Every line there is, idle or not, so that all can be cut.
+    cutters: RefCell<Vec<Weak<Cutter>>>,
+    own: Weak<Self>,
     shared: RefCell<Option<Sender2>>,
     /// One at a time makes the shared connection; the others wait for it instead of making theirs.
     sharing: tokio::sync::Mutex<()>,
@@ -82,7 +89,10 @@ impl Pool {
         health: Arc<Health>,
         clock: Arc<Clock>,
     ) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new_cyclic(|own| Self {
+            own: own.clone(),
+            idle_lines: RefCell::default(),
+            cutters: RefCell::default(),
             address,
             protocol,
             health,
@@ -102,6 +112,7 @@ impl Pool {
         self.retired.set(retired);
         if retired {
             self.idle.borrow_mut().clear();
+            self.idle_lines.borrow_mut().clear();
             self.shared.borrow_mut().take();
         }
     }
@@ -114,6 +125,10 @@ impl Pool {
     /// Closes every connection and tunnel, open or not; says how many requests that cuts off.
     pub fn cut(&self) -> u64 {
         self.idle.borrow_mut().clear();
+        self.idle_lines.borrow_mut().clear();
+        for cutter in std::mem::take(&mut *self.cutters.borrow_mut()).iter().filter_map(Weak::upgrade) {
+            cutter.cut();
+        }
         self.shared.borrow_mut().take();
         for (_, task) in std::mem::take(&mut *self.tasks.borrow_mut()) {
             task.abort();
@@ -123,9 +138,10 @@ impl Pool {
 
     /// Closes connections that were idle for long.
     pub fn prune(&self, now: Mono) {
-        self.idle
-            .borrow_mut()
-            .retain(|(sender, since)| !sender.is_closed() && now.since_ms(*since) < IDLE_MS_MAX);
+        let fresh = |since: &Mono| now.since_ms(*since) < IDLE_MS_MAX;
+        self.idle.borrow_mut().retain(|(sender, since)| !sender.is_closed() && fresh(since));
+        self.idle_lines.borrow_mut().retain(|(line, since)| fresh(since) && line.is_quiet());
+        self.cutters.borrow_mut().retain(|cutter| cutter.strong_count() > 0);
     }
 
     /// Runs something that lives as long as a connection and ends with `cut`.
@@ -144,22 +160,33 @@ impl Pool {
         }
     }
 
-    /// Sends a request and waits for the head of its answer. The connection comes back with it,
-    /// to be given back to the pool at the answer's end.
-    pub async fn send(
-        self: &Rc<Self>,
-        request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, Returning), Failure> {
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(self: &Rc<Self>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
         match self.protocol {
-            UpstreamProtocol::Http1 => self.send_http1(request).await,
             UpstreamProtocol::H2c => self.send_http2(request).await,
+            UpstreamProtocol::Http1 => {
+                let plain =
+                    matches!(request.body(), Upload::Empty) && !request.headers().contains_key(UPGRADE);
+                if plain { self.send_line(&request).await } else { self.send_http1(request).await }
+            }
         }
     }
 
-    async fn send_http1(
-        self: &Rc<Self>,
-        mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, Returning), Failure> {
+    async fn send_line(self: &Rc<Self>, request: &Request<Upload>) -> Result<Response<Answer>, Failure> {
+        let line = match self.take_idle_line() {
+            Some(line) => line,
+            None => {
+                let cutter = Rc::new(Cutter::default());
+                let line = Line::new(self.connect().await?, cutter.clone());
+                self.cutters.borrow_mut().push(Rc::downgrade(&cutter));
+                line
+            }
+        };
+        let answer = line.send(request, self.own.clone()).await;
+        answer.map(|answer| answer.map(Answer::Line)).map_err(|error| Failure::Broke(error.to_string()))
+    }
+
+    async fn send_http1(self: &Rc<Self>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
         loop {
             let reused = self.take_idle();
             let fresh = reused.is_none();
@@ -169,7 +196,8 @@ impl Pool {
             };
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    return Ok((response, Returning { pool: self.clone(), sender: Some(sender) }));
+                    let returning = Returning::new(self.clone(), Some(sender));
+                    return Ok(response.map(|inner| Answer::hyper(inner, returning)));
                 }
                 Err(mut error) => match error.take_message() {
                     Some(untouched) if !fresh => request = untouched,
@@ -179,15 +207,15 @@ impl Pool {
         }
     }
 
-    async fn send_http2(
-        self: &Rc<Self>,
-        mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, Returning), Failure> {
+    async fn send_http2(self: &Rc<Self>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
         let mut attempts = 0;
         loop {
             let mut sender = self.shared_http2().await?;
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Returning { pool: self.clone(), sender: None })),
+                Ok(response) => {
+                    let returning = Returning::new(self.clone(), None);
+                    return Ok(response.map(|inner| Answer::hyper(inner, returning)));
+                }
                 Err(mut error) => {
                     attempts += 1;
                     match error.take_message() {
@@ -197,6 +225,25 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Keeps a connection for a later request.
+    pub fn keep(&self, sender: Sender1) {
+        let mut idle = self.idle.borrow_mut();
+        if !self.retired.get() && !sender.is_closed() && idle.len() < IDLE_MAX {
+            idle.push((sender, self.clock.now()));
+        }
+    }
+
+    fn take_idle_line(&self) -> Option<Line> {
+        let mut idle = self.idle_lines.borrow_mut();
+        let now = self.clock.now();
+        while let Some((line, since)) = idle.pop() {
+            if now.since_ms(since) < IDLE_MS_MAX && line.is_quiet() {
+                return Some(line);
+            }
+        }
+        None
     }
 
     /// The connection used last is the one least likely to have been closed.
@@ -263,20 +310,11 @@ impl Pool {
     }
 }
 
-/// A connection that is busy with an answer.
-pub struct Returning {
-    pool: Rc<Pool>,
-    sender: Option<Sender1>,
-}
-
-impl Returning {
-    /// The answer has ended cleanly: the connection may be used again.
-    pub fn give_back(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            let mut idle = self.pool.idle.borrow_mut();
-            if !self.pool.retired.get() && !sender.is_closed() && idle.len() < IDLE_MAX {
-                idle.push((sender, self.pool.clock.now()));
-            }
+impl Home for Pool {
+    fn take_back(&self, line: Line) {
+        let mut idle = self.idle_lines.borrow_mut();
+        if !self.retired.get() && idle.len() < IDLE_MAX {
+            idle.push((line, self.clock.now()));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::clock::{Clock, Mono};
 use crate::counts::Refused;
+use crate::wire;
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        let result = wire::poll_write(Pin::new(&mut self.inner), cx, bufs);
         self.watch.write_stalls(result.is_pending());
         result
     }
