@@ -76,6 +76,8 @@ enum Verb {
     Log(commands::log::Args),
     /// Judge again from the evidence on record, and compare
     Replay(commands::replay::Args),
+    /// Start what ran before `stop`
+    Start(commands::stop::Args),
     /// Stop every process of this data directory
     Stop(commands::stop::Args),
     /// Write a commented taxiway.yaml
@@ -85,7 +87,7 @@ enum Verb {
     /// Print the JSON Schema of taxiway.yaml
     Schema,
     /// Watch an example service being released, for real
-    // Demo(crate::demo::Args),
+    Demo(crate::demo::Args),
     /// Print a completion script for a shell
     Completions(commands::shell::Completions),
     /// Print the manual page, or with --dir write one for every verb
@@ -115,7 +117,9 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
-    use commands::{change, check, explain, hidden, history, init, log, release, replay, shell, status, stop};
+    use commands::{
+        change, check, explain, hidden, history, init, log, release, replay, shell, status, stop,
+    };
     match verb {
         Verb::Release(args) => release::run(global, args),
         Verb::Status(args) => status::run(global, &args),
@@ -130,11 +134,12 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::History(args) => history::run(global, &args),
         Verb::Log(args) => log::run(global, &args),
         Verb::Replay(args) => replay::run(global, &args),
+        Verb::Start(_) => stop::start(global),
         Verb::Stop(args) => stop::run(global, &args),
         Verb::Init(args) => init::run(global, &args),
         Verb::Check(args) => check::run(global, &args),
         Verb::Schema => check::schema(),
-        // Verb::Demo(args) => crate::demo::run(global, &args),
+        Verb::Demo(args) => crate::demo::run(global, &args),
         Verb::Completions(args) => shell::completions(&args),
         Verb::Man(args) => shell::man(&args),
         Verb::Reference(args) => shell::reference(&args),

@@ -67,12 +67,20 @@ impl Client {
     }
 
     /// Changes something. Not asked again by itself: the caller looks whether it was done.
-    pub(crate) fn post<Q: Serialize, A: DeserializeOwned>(&self, path: &str, body: &Q) -> Result<A, CliError> {
+    pub(crate) fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Q,
+    ) -> Result<A, CliError> {
         read(self.exchange("POST", path, Some(to_json(body))))
     }
 
     /// As [`Self::post`] for what may be done twice; asked again when the answer was lost.
-    pub(crate) fn post_again<Q: Serialize, A: DeserializeOwned>(&self, path: &str, body: &Q) -> Result<A, CliError> {
+    pub(crate) fn post_again<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Q,
+    ) -> Result<A, CliError> {
         let first = self.exchange("POST", path, Some(to_json(body)));
         let Err(Lost::Gone(_)) = first else { return read(first) };
         std::thread::sleep(Duration::from_millis(500));

@@ -109,11 +109,6 @@ impl Data {
         self.0.join("stopped")
     }
 
-    /// Artifacts that were downloaded.
-    pub(crate) fn artifacts(&self) -> PathBuf {
-        self.0.join("artifacts")
-    }
-
     /// Whether nothing is to run here at the moment.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped().exists() || !self.0.is_dir()

@@ -33,19 +33,43 @@ pub(crate) enum Exit {
 
 /// Every exit code with what it means, in order; the reference is written from this.
 pub(crate) const ALL: &[(Exit, &str, &str)] = &[
-    (Exit::Done, "done", "Done. For `release`: released and sealed, or what `--until` or `--detach` asked for is reached."),
+    (
+        Exit::Done,
+        "done",
+        "Done. For `release`: released and sealed, or what `--until` or `--detach` asked for is reached.",
+    ),
     (Exit::Internal, "internal", "A defect, or the machine gave way under us (disk full, out of memory)."),
     (Exit::BadInput, "bad input", "The command line or a file is wrong. Nothing was started or changed."),
     (Exit::Refused, "refused", "A rule or the state of the service forbids it. Nothing was changed."),
-    (Exit::Waiting, "waiting for a person", "The release waits for a person (approval, pause, a verdict of HOLD). It stays where it is, safe, until someone answers."),
+    (
+        Exit::Waiting,
+        "waiting for a person",
+        "The release waits for a person (approval, pause, a verdict of HOLD). It stays where it is, safe, until someone answers.",
+    ),
     (Exit::RolledBack, "rolled back", "The release went back to the baseline, by itself or by `rollback`."),
     (Exit::TimedOut, "timed out", "The time given with `--timeout` is over. The release goes on."),
     (Exit::NotAllowed, "not allowed", "Reserved: who asks may not."),
-    (Exit::Unreachable, "unreachable", "Something that is needed does not answer: the resident process, or the place an artifact comes from."),
+    (
+        Exit::Unreachable,
+        "unreachable",
+        "Something that is needed does not answer: the resident process, or the place an artifact comes from.",
+    ),
     (Exit::Aborted, "aborted", "A person aborted the release; everything is back on the baseline."),
-    (Exit::Failed, "failed", "The release could not be carried out (instances never ready, no baseline to go back to), and nothing is left of it."),
-    (Exit::Damaged, "damaged", "`log verify` found damage, or `replay` came to another verdict than the record."),
-    (Exit::Detached, "detached", "Ctrl-C ended the watching. The release goes on; `taxiway status --watch` follows it again."),
+    (
+        Exit::Failed,
+        "failed",
+        "The release could not be carried out (instances never ready, no baseline to go back to), and nothing is left of it.",
+    ),
+    (
+        Exit::Damaged,
+        "damaged",
+        "`log verify` found damage, or `replay` came to another verdict than the record.",
+    ),
+    (
+        Exit::Detached,
+        "detached",
+        "Ctrl-C ended the watching. The release goes on; `taxiway status --watch` follows it again.",
+    ),
 ];
 
 impl From<Exit> for std::process::ExitCode {

@@ -147,9 +147,7 @@ impl<'a> Follower<'a> {
                 }
                 None
             }
-            Update::Ended { entry } if entry.release == *self.release => {
-                Some(Ending::Ended(entry.clone()))
-            }
+            Update::Ended { entry } if entry.release == *self.release => Some(Ending::Ended(entry.clone())),
             Update::Status { status } => self.status(status, until),
             Update::Ended { .. } | Update::Alive { .. } | Update::Lagged { .. } => None,
         }

@@ -7,7 +7,7 @@ mod cli;
 mod client;
 mod commands;
 mod data;
-// mod demo;
+mod demo;
 mod error;
 mod error_codes;
 mod exit;
@@ -16,7 +16,7 @@ mod follow;
 mod output;
 mod reference;
 mod resident;
-#[allow(dead_code, unused_imports, reason = "views are complete beside the verbs that draw them")]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "views are complete beside the verbs that draw them")]
 mod view;
 
 fn main() -> std::process::ExitCode {

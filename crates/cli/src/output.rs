@@ -114,9 +114,4 @@ impl Screen {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
-
-    /// Leaves what is drawn where it is; the next drawing begins below.
-    pub(crate) fn keep(&mut self) {
-        self.drawn = 0;
-    }
 }

@@ -10,7 +10,9 @@ const GENERATED: &str = "<!-- Written by `taxiway reference`; a test compares. -
 
 /// Every exit code.
 pub(crate) fn exit_codes() -> String {
-    let mut page = format!("# Exit codes\n\n{GENERATED}\nScripts branch on these numbers: one never changes its meaning.\n\n| code | name | meaning |\n|---:|---|---|\n");
+    let mut page = format!(
+        "# Exit codes\n\n{GENERATED}\nScripts branch on these numbers: one never changes its meaning.\n\n| code | name | meaning |\n|---:|---|---|\n"
+    );
     for (exit, name, meaning) in exit::ALL {
         let _ = writeln!(page, "| {} | {name} | {meaning} |", *exit as u8);
     }
@@ -19,7 +21,9 @@ pub(crate) fn exit_codes() -> String {
 
 /// Every error code.
 pub(crate) fn errors() -> String {
-    let mut page = format!("# Errors\n\n{GENERATED}\nAn error says what was not done, where, why, and what to do next; the word in brackets is its code.\nWith `--json` it is an object on standard error with the keys `code`, `class`, `title`, `why`, `next` and `places`.\n");
+    let mut page = format!(
+        "# Errors\n\n{GENERATED}\nAn error says what was not done, where, why, and what to do next; the word in brackets is its code.\nWith `--json` it is an object on standard error with the keys `code`, `class`, `title`, `why`, `next` and `places`.\n"
+    );
     for entry in CODES {
         let _ = write!(
             page,
@@ -59,7 +63,10 @@ fn options(page: &mut String, verb: &clap::Command, global: bool) {
         if std::mem::take(&mut first) {
             page.push('\n');
         }
-        let value = argument.get_value_names().and_then(|names| names.first()).filter(|_| argument.get_action().takes_values());
+        let value = argument
+            .get_value_names()
+            .and_then(|names| names.first())
+            .filter(|_| argument.get_action().takes_values());
         let value = value.map_or_else(String::new, |name| format!(" <{name}>"));
         let name = match argument.get_long() {
             Some(long) => format!("--{long}{value}"),

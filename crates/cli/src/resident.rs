@@ -68,7 +68,8 @@ fn serve(data: &Data, program: Program, reader: bool) -> Result<Exit, CliError> 
         checks: Arc::new(checks),
         clock: clock.clone(),
     };
-    let engine = Engine::open(ports, &format!("pid {}", std::process::id())).map_err(|error| of_log(&error))?;
+    let engine =
+        Engine::open(ports, &format!("pid {}", std::process::id())).map_err(|error| of_log(&error))?;
     fail::fail_point!("resident.start.after_open");
     let house = House::new(data.clone(), program, engine.clone(), proxy, supervisor, later);
     if !reader {
@@ -85,7 +86,9 @@ fn open_log(data: &Data) -> Result<Arc<dyn Log>, CliError> {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => {
             let code = match &error {
-                sqlite::open::Error::Log { source: taxiway_engine::ports::log::Error::Full(_), .. } => Code::StoreFull,
+                sqlite::open::Error::Log { source: taxiway_engine::ports::log::Error::Full(_), .. } => {
+                    Code::StoreFull
+                }
                 _ => Code::StoreUnusable,
             };
             Err(CliError::new(code, error.to_string())
@@ -117,6 +120,7 @@ fn listen(data: &Data, desk: Desk, house: &Arc<House>) -> Result<(), CliError> {
         fail::fail_point!("resident.start.listening");
         let left = house.left();
         tokio::spawn(house::signals(Arc::clone(house)));
+        tokio::spawn(house::leave_unless_woken(Arc::clone(house)));
         let answered = taxiway_server::serve(listener, desk, left.clone().wait());
         tokio::select! {
             answered = answered => answered,

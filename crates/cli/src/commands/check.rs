@@ -60,9 +60,9 @@ pub(crate) fn read(file: &Path) -> Result<ServiceSpec, CliError> {
     let whole = std::path::absolute(file).map_err(unreadable)?;
     let folder = whole.parent().unwrap_or(Path::new("/"));
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let folder = folder.to_str().ok_or_else(|| {
-        CliError::new(Code::BadFile, format!("{} is not UTF-8", folder.display()))
-    })?;
+    let folder = folder
+        .to_str()
+        .ok_or_else(|| CliError::new(Code::BadFile, format!("{} is not UTF-8", folder.display())))?;
     document::read(&bytes, folder).map_err(|problems| {
         let count = problems.len();
         let why = match count {

@@ -34,8 +34,9 @@ pub(crate) fn keep(global: &Global) -> Result<Exit, CliError> {
     let data = own_data(global)?;
     output::log_to_stderr();
     family::detach_from_terminal();
-    let unusable =
-        |error: std::io::Error| CliError::new(Code::DataUnusable, format!("{}: {error}", data.path().display()));
+    let unusable = |error: std::io::Error| {
+        CliError::new(Code::DataUnusable, format!("{}: {error}", data.path().display()))
+    };
     let program = Program::this().map_err(unusable)?;
     let Some(_seat) = Seat::take(&data, Role::Keeper).map_err(unusable)? else { return Ok(Exit::Done) };
     let mut watches = [Watch::new(Role::Resident), Watch::new(Role::Proxy)];

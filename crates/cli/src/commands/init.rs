@@ -104,7 +104,9 @@ fn ask(args: &Args) -> Result<Answers, CliError> {
             let mut terminal = std::io::stderr().lock();
             write!(terminal, "{}{default} ", question.ask).and_then(|()| terminal.flush()).map_err(broken)?;
             let answer = input.next().transpose().map_err(broken)?;
-            let answer = answer.ok_or_else(|| CliError::new(Code::BadArgument, "the input ended before the last question"))?;
+            let answer = answer.ok_or_else(|| {
+                CliError::new(Code::BadArgument, "the input ended before the last question")
+            })?;
             match answers.set(question.name, &answer) {
                 Ok(()) => break,
                 Err(why) => output::say(&format!("  {why}")),

@@ -59,7 +59,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         Some(What::Verify { checkpoint }) => verify(global, &client, checkpoint.as_ref()),
         Some(What::Checkpoint) => {
             let made: Checkpoint = client.get("/v1/log/checkpoint")?;
-            if global.json { output::json(&made) } else { output::line(made.note.trim_end()) }
+            if global.json {
+                output::json(&made)
+            } else {
+                output::line(made.note.trim_end())
+            }
             Ok(Exit::Done)
         }
     }
@@ -122,15 +126,23 @@ fn verify(global: &Global, client: &Client, checkpoint: Option<&PathBuf>) -> Res
         std::fs::read_to_string(path)
             .map_err(|error| CliError::new(Code::BadFile, format!("{}: {error}", path.display())))
     });
-    let verified: Verified = client.post_again("/v1/log/verify", &Kept { checkpoint: checkpoint.transpose()? })?;
+    let verified: Verified =
+        client.post_again("/v1/log/verify", &Kept { checkpoint: checkpoint.transpose()? })?;
     if global.json {
         output::json(&verified);
     } else if verified.ok {
         let compared = verified.checkpoint.map_or_else(
-            || "; a missing end shows only against a checkpoint kept elsewhere (`taxiway log checkpoint`)".to_owned(),
+            || {
+                "; a missing end shows only against a checkpoint kept elsewhere (`taxiway log checkpoint`)"
+                    .to_owned()
+            },
             |size| format!(", nothing of the checkpoint over {size} is missing"),
         );
-        output::line(&format!("{} records are whole (last {}){compared}", verified.records, verified.head.short()));
+        output::line(&format!(
+            "{} records are whole (last {}){compared}",
+            verified.records,
+            verified.head.short()
+        ));
     } else {
         output::line(&format!("{} records, {} damaged:", verified.records, verified.problems.len()));
         verified.problems.iter().for_each(|problem| output::line(&format!("  {problem}")));

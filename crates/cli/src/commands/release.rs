@@ -82,9 +82,10 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<Exit, CliError> {
     if args.dry_run {
         return Ok(print_plan(global, &answer));
     }
-    let release = answer.release.clone().ok_or_else(|| {
-        CliError::new(Code::Internal, "the release was accepted without a name")
-    })?;
+    let release = answer
+        .release
+        .clone()
+        .ok_or_else(|| CliError::new(Code::Internal, "the release was accepted without a name"))?;
     announce(global, &answer, &release);
     if args.detach {
         if global.json {
@@ -135,7 +136,8 @@ fn provenance(args: &Args) -> Result<Provenance, CliError> {
 fn step_name(text: &str) -> Result<String, CliError> {
     let name = text.strip_prefix("step:").filter(|name| !name.is_empty());
     name.map(str::to_owned).ok_or_else(|| {
-        CliError::new(Code::BadArgument, format!("--until {text} is not understood")).hint("write --until step:<name>")
+        CliError::new(Code::BadArgument, format!("--until {text} is not understood"))
+            .hint("write --until step:<name>")
     })
 }
 
@@ -147,7 +149,8 @@ fn find_step(answer: &StartAnswer, name: &str) -> Result<u16, CliError> {
         let why = format!("the plan has no step {name}; it has {}", names.join(", "));
         let error = CliError::new(Code::NoSuchStep, why);
         match &answer.release {
-            Some(release) => error.hint(format!("{release} was started and goes on: follow it with `taxiway status --watch`")),
+            Some(release) => error
+                .hint(format!("{release} was started and goes on: follow it with `taxiway status --watch`")),
             None => error,
         }
     })
@@ -160,7 +163,10 @@ fn print_plan(global: &Global, answer: &StartAnswer) -> Exit {
     }
     let plan = &answer.plan;
     let baseline = plan.baseline.as_ref().map_or("nothing".to_owned(), ToString::to_string);
-    output::line(&format!("{}: {} to replace {baseline}, preset {}", plan.stream, plan.version.name, plan.preset));
+    output::line(&format!(
+        "{}: {} to replace {baseline}, preset {}",
+        plan.stream, plan.version.name, plan.preset
+    ));
     for step in &plan.steps {
         let mut parts = vec![format!("{:>7}", step.weight.to_string())];
         if step.header.is_some() {
@@ -230,7 +236,9 @@ fn follow(
             Exit::Done
         }
         Ending::Waiting(sentence) => {
-            word(&format!("{release} waits for a person: {sentence}\n  next: `taxiway explain`, then `taxiway resume`, `promote` or `abort`"));
+            word(&format!(
+                "{release} waits for a person: {sentence}\n  next: `taxiway explain`, then `taxiway resume`, `promote` or `abort`"
+            ));
             if global.json {
                 close_left(release, answer);
             }
@@ -241,7 +249,9 @@ fn follow(
             Exit::TimedOut
         }
         Ending::Interrupted => {
-            word(&format!("\ndetached: {release} goes on without you. `taxiway status --watch` follows it, `taxiway abort` ends it"));
+            word(&format!(
+                "\ndetached: {release} goes on without you. `taxiway status --watch` follows it, `taxiway abort` ends it"
+            ));
             Exit::Detached
         }
     })
@@ -266,7 +276,9 @@ fn close(global: &Global, client: &Client, entry: &HistoryEntry) {
     }
     let log = client.data().path().display().to_string();
     let next: &[(&str, &str)] = match entry.outcome {
-        Some(Outcome::Released) => &[("taxiway rollback", "back to the version before"), ("taxiway history", "releases so far")],
+        Some(Outcome::Released) => {
+            &[("taxiway rollback", "back to the version before"), ("taxiway history", "releases so far")]
+        }
         _ => &[("taxiway log", "what happened"), ("taxiway replay", "judge again from the record")],
     };
     output::lines(&view::summary(std::slice::from_ref(entry), &log, next, &output::paper()));

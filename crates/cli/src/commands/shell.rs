@@ -64,11 +64,13 @@ pub(crate) fn man(args: &Man) -> Result<Exit, CliError> {
 }
 
 pub(crate) fn reference(args: &Reference) -> Result<Exit, CliError> {
-    output::line(match args.page {
-        Page::Cli => reference::cli(),
-        Page::ExitCodes => reference::exit_codes(),
-        Page::Errors => reference::errors(),
-    }
-    .trim_end());
+    output::line(
+        match args.page {
+            Page::Cli => reference::cli(),
+            Page::ExitCodes => reference::exit_codes(),
+            Page::Errors => reference::errors(),
+        }
+        .trim_end(),
+    );
     Ok(Exit::Done)
 }

@@ -86,7 +86,9 @@ fn watch(
                 } else if !live {
                     output::line(&view::state_line(&status));
                 }
-                statuses.retain(|known| (&known.service, &known.environment) != (&status.service, &status.environment));
+                statuses.retain(|known| {
+                    (&known.service, &known.environment) != (&status.service, &status.environment)
+                });
                 statuses.push(*status);
                 if live {
                     statuses.sort_by(|a, b| (&a.service, &a.environment).cmp(&(&b.service, &b.environment)));

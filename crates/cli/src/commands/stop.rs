@@ -1,4 +1,4 @@
-//! `taxiway stop`: everything of a data directory ends, and nothing is left behind.
+//! `taxiway stop` and `start`: everything of a data directory ends, with nothing left behind, or runs again.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,43 @@ use crate::output;
 /// How long a graceful stop may take: the drain of the proxy, then the longest grace of an instance.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// Stop every process of this data directory: services, proxy, and what watches over them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
 pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
     let data = Data::find(global.data.as_deref())?;
-    let roles = [Role::Keeper, Role::Proxy, Role::Resident];
-    let running = roles.iter().any(|role| holder(&data, *role).is_some());
-    if !running && data.stopped().exists() {
+    if !is_running(&data) && data.stopped().exists() {
         say(global, "nothing was running");
         return Ok(Exit::Done);
     }
+    everything(&data)?;
+    say(global, "stopped: services, proxy, keeper and resident process");
+    Ok(Exit::Done)
+}
+
+/// Starts what ran before.
+pub(crate) fn start(global: &Global) -> Result<Exit, CliError> {
+    let client = Client::connect(&Data::find(global.data.as_deref())?, Need::Act)?;
+    let () = client.post_again("/v1/awake", &())?;
+    if global.json {
+        output::json(&serde_json::json!({ "started": true }));
+    } else {
+        output::line("everything runs; `taxiway status` shows where it is");
+    }
+    Ok(Exit::Done)
+}
+
+const ROLES: [Role; 3] = [Role::Keeper, Role::Proxy, Role::Resident];
+
+fn is_running(data: &Data) -> bool {
+    ROLES.iter().any(|role| holder(data, *role).is_some())
+}
+
+/// Stops everything of a data directory; returns when it is gone.
+pub(crate) fn everything(data: &Data) -> Result<(), CliError> {
     // One that is not there is started in order to be stopped: only it knows the instances.
-    let client = Client::connect(&data, Need::Read)?;
-    let resident = holder(&data, Role::Resident);
+    let client = Client::connect(data, Need::Read)?;
+    let resident = holder(data, Role::Resident);
     let asked: Result<(), CliError> = client.post("/v1/stop", &());
     if let Err(error) = asked {
         tracing::debug!(?error, "the answer to stop was lost");
@@ -42,13 +64,12 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
         std::thread::sleep(Duration::from_millis(20));
     }
     // What was started by hand or in the very moment of stopping.
-    for role in roles {
-        if let Some(left) = holder(&data, role) {
+    for role in ROLES {
+        if let Some(left) = holder(data, role) {
             family::end(&left, Duration::from_secs(5));
         }
     }
-    say(global, "stopped: services, proxy, keeper and resident process");
-    Ok(Exit::Done)
+    Ok(())
 }
 
 fn say(global: &Global, text: &str) {

@@ -28,6 +28,9 @@ const STOP_DRAIN_MS: u64 = 5_000;
 /// How long a process of the family may take to end by itself before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(8);
 
+/// How long a process that only reads stays; the next question starts another one.
+const READER_MAX: Duration = Duration::from_secs(60);
+
 /// How long a start of the proxy may take.
 const PROXY_MS_MAX: u64 = 5_000;
 
@@ -115,7 +118,10 @@ impl House {
         }
         self.watching.store(true, Ordering::SeqCst);
         let house = Arc::clone(self);
-        std::thread::Builder::new().name("watch".to_owned()).spawn(move || house.watch()).map_err(unusable)?;
+        std::thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || house.watch())
+            .map_err(unusable)?;
         self.await_proxy()?;
         fail::fail_point!("resident.wake.before_runner");
         *runner = Some(Runner::start(self.engine.clone(), RUNNER_THREADS).map_err(unusable)?);
@@ -212,9 +218,18 @@ fn await_end(process: &family::Identity, at_most: Duration) {
     }
 }
 
+/// A reader that nobody wakes up leaves again.
+pub(super) async fn leave_unless_woken(house: Arc<House>) {
+    tokio::time::sleep(READER_MAX).await;
+    if house.runner().is_none() {
+        house.begin_to_leave(false);
+    }
+}
+
 /// SIGTERM and SIGINT end this process and nothing else: the keeper has it back in a second.
 pub(super) async fn signals(house: Arc<House>) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return;
     };
     tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
@@ -249,7 +264,12 @@ impl taxiway_server::House for Door {
     }
 
     fn troubles(&self) -> Vec<String> {
-        Vec::new()
+        if self.0.runner().is_some() {
+            return Vec::new();
+        }
+        vec![
+            "nothing runs here since `taxiway stop`; `taxiway start` or a release starts it again".to_owned(),
+        ]
     }
 }
 
