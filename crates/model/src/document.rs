@@ -6,6 +6,7 @@
 
 mod advice;
 mod analysis;
+pub mod canary_config;
 mod checks;
 mod fields;
 pub mod init;

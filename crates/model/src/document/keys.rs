@@ -4,10 +4,12 @@
 //! asks for and that is not here is a defect the first test finds, and so is one that is here and
 //! never asked for.
 
+mod canary;
 mod release;
 mod running;
 
 use crate::presets::PRESETS;
+pub(super) use canary::{CANARY_CONFIG, THRESHOLD};
 pub use release::HEADER_RULE;
 pub(super) use release::{ANALYSIS, CHECK, DEADLINES, HTTP_CHECK, STRATEGY};
 pub(super) use running::{PROBE, TARGET, TRAFFIC};

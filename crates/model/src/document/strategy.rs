@@ -163,7 +163,7 @@ fn rising(steps: &[(Step, &Fields<'_, '_>)]) {
 }
 
 /// Names must differ; those nobody chose are made to.
-fn distinct(steps: &mut [(Step, &Fields<'_, '_>)]) {
+pub(super) fn distinct(steps: &mut [(Step, &Fields<'_, '_>)]) {
     for i in 1..steps.len() {
         let taken: Vec<StepName> = steps[..i].iter().map(|(step, _)| step.name.clone()).collect();
         let (step, inner) = &mut steps[i];

@@ -228,6 +228,18 @@ pub(super) fn cores(text: &str) -> Read<u64> {
     }
 }
 
+/// A decimal number in millionths: `3`, `0.05`.
+pub(super) fn decimal_micro(text: &str) -> Read<u64> {
+    let hint = "write a number like 3 or 0.05";
+    match Number::read(text) {
+        Some(number) if number.rest.is_empty() => match number.times(1_000_000) {
+            Some(micro) => Ok(micro),
+            None => fault(Code::OutOfRange, format!("{text} is too large, or finer than a millionth"), hint),
+        },
+        _ => fault(Code::BadValue, format!("`{text}` is not a number"), hint),
+    }
+}
+
 /// A whole number within bounds.
 pub(super) fn whole(text: &str, least: u64, most: u64) -> Read<u64> {
     match text.parse::<u64>() {

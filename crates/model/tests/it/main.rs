@@ -1,5 +1,6 @@
 //! The model's tests, one binary.
 
+mod canary_config;
 mod document_bad;
 mod document_good;
 mod reference;
