@@ -1,3 +1,5 @@
+use crate::traffic::Scenario;
+
 /// Which part of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -20,6 +22,8 @@ pub struct Arguments {
     pub json: bool,
     /// Which part.
     pub part: Part,
+    /// Only this scenario, by its name in the output.
+    pub scenario: Option<Scenario>,
     /// Seed of all runs.
     pub seed: u64,
     /// Canaries per healthy cell (or per entry of the threshold tables).
@@ -30,12 +34,19 @@ pub struct Arguments {
 
 impl Arguments {
     /// One line on how to call it.
-    pub const USAGE: &'static str = "usage: judgebench [latency|power|calibrate] [--quick] [--json] [--seed N] [--healthy RUNS] [--faulty RUNS]";
+    pub const USAGE: &'static str = "usage: judgebench [latency|power|calibrate] [--quick] [--json] [--scenario NAME] [--seed N] [--healthy RUNS] [--faulty RUNS]";
 
     /// Reads the arguments; the message names what is wrong.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut parsed =
-            Self { quick: false, json: false, part: Part::Verdicts, seed: 20_261_120, healthy: 0, faulty: 0 };
+        let mut parsed = Self {
+            quick: false,
+            json: false,
+            scenario: None,
+            part: Part::Verdicts,
+            seed: 20_261_120,
+            healthy: 0,
+            faulty: 0,
+        };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
@@ -44,6 +55,7 @@ impl Arguments {
                 "latency" => parsed.part = Part::Latency,
                 "power" => parsed.part = Part::Power,
                 "calibrate" => parsed.part = Part::Calibrate,
+                "--scenario" => parsed.scenario = Some(scenario(rest.next())?),
                 "--seed" => parsed.seed = number(argument, rest.next())?,
                 "--healthy" => parsed.healthy = number(argument, rest.next())?,
                 "--faulty" => parsed.faulty = number(argument, rest.next())?,
@@ -67,4 +79,12 @@ impl Arguments {
 fn number(name: &str, value: Option<&String>) -> Result<u64, String> {
     let value = value.ok_or_else(|| format!("{name} needs a number"))?;
     value.parse().map_err(|_| format!("{name} needs a whole number, not {value:?}"))
+}
+
+fn scenario(name: Option<&String>) -> Result<Scenario, String> {
+    let found = Scenario::ALL.iter().find(|(_, known)| Some(*known) == name.map(String::as_str));
+    found.map(|(scenario, _)| *scenario).ok_or_else(|| {
+        let known: Vec<&str> = Scenario::ALL.iter().map(|(_, known)| *known).collect();
+        format!("--scenario needs one of {}", known.join(", "))
+    })
 }

@@ -82,6 +82,11 @@ pub fn groups(quick: bool) -> Vec<Group> {
 }
 
 impl Group {
+    /// What happens in its cells.
+    pub fn scenario(&self) -> Scenario {
+        self.scenario
+    }
+
     /// Runs the group's cells, all judges on the same canaries.
     pub fn run(&self, size: Size, seed: u64) -> Vec<Outcome> {
         let mut healthy: Vec<Arm> = Vec::new();

@@ -52,7 +52,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
 fn verdicts(arguments: &Arguments) {
     let size = cells::Size { healthy: arguments.healthy, faulty: arguments.faulty };
     let mut all = Vec::new();
-    for group in cells::groups(arguments.quick) {
+    let wanted =
+        |group: &cells::Group| arguments.scenario.is_none_or(|scenario| scenario == group.scenario());
+    for group in cells::groups(arguments.quick).into_iter().filter(wanted) {
         let outcomes = group.run(size, arguments.seed);
         if arguments.json {
             for outcome in &outcomes {

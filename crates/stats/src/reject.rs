@@ -35,6 +35,9 @@ pub const MINIMAX: [f64; ALTERNATIVES] = [0.15, 0.13, 0.13, 0.12, 0.06, 0.41];
 /// (0.5: 15 %; measured in `docs/benchmarks/judge.md`).
 pub const FIRST: f64 = 0.7;
 
+/// Largest alternative (as a multiple of the tolerated ratio) against clustered errors.
+pub const DISPERSED_RATIO_MAX: f64 = 3.0;
+
 /// What is tested: `p_c <= theta p_b + delta` in every window and stratum, against the alternatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Test {
@@ -120,10 +123,20 @@ impl Test {
 
     /// The same test with every window's information divided by `phi` (1 or more), for requests that fail in clusters
     /// ([`crate::dispersion`]).
+    ///
+    /// Above 1 the alternatives beyond [`DISPERSED_RATIO_MAX`] are dropped: dividing corrects for the variance of
+    /// clusters, but `r^(K/phi)` of a long one still has a mean far above what the division assumes (for geometric
+    /// clusters an infinite one at 10x), and one burst would pass for a fault.
     pub fn dispersed(mut self, phi: f64) -> Result<Self, Error> {
         Error::unless((1.0..=1e6).contains(&phi), "phi", phi, "from 1 to 1e6")?;
         self.phi = phi;
-        Ok(self)
+        if phi == 1.0 {
+            return Ok(self);
+        }
+        let weights = core::array::from_fn(|index| {
+            if RATIOS[index] <= DISPERSED_RATIO_MAX { exp(self.ln_weights[index]) } else { 0.0 }
+        });
+        self.weighted(weights)
     }
 
     /// The null hypothesis's boundary.

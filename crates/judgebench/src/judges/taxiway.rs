@@ -21,7 +21,7 @@ impl Strict {
     /// (base rate and, in `Run::before`, the baseline's instances).
     pub fn new(cell: &Cell) -> Self {
         let test = Self::test(cell, 1.0, 1.0);
-        Self { test, threshold: Self::threshold(cell, 1.0, 1.0), cell: *cell }
+        Self { test, threshold: Self::threshold(cell), cell: *cell }
     }
 
     fn test(cell: &Cell, theta: f64, phi: f64) -> reject::Test {
@@ -31,25 +31,28 @@ impl Strict {
             .expect("a cell's numbers are proper")
     }
 
-    fn threshold(cell: &Cell, theta: f64, phi: f64) -> threshold::Calibrated {
+    fn threshold(cell: &Cell) -> threshold::Calibrated {
         let shares = (0..HORIZON_S).step_by(60).map(|second| cell.scenario.share(second));
         let (low, high) =
             shares.fold((1.0_f64, 0.0_f64), |(low, high), share| (low.min(share), high.max(share)));
-        let errors = cell.base * cell.rps * HORIZON_S as f64 / phi;
+        let errors = cell.base * cell.rps * HORIZON_S as f64;
         let forecast = threshold::Forecast { shares: [low, high], errors, windows: HORIZON_S as f64 };
-        threshold::Calibrated::new(ALPHA, theta, &forecast).expect("a cell's numbers are proper")
+        threshold::Calibrated::new(ALPHA, 1.0, &forecast).expect("a cell's numbers are proper")
     }
 
     /// Test and threshold after learning how the baseline's instances fail.
-    fn learned(&self, run: &Run) -> (reject::Test, threshold::Calibrated, f64) {
+    fn learned(&self, run: &Run) -> (reject::Test, threshold::Calibrated) {
         if run.before.is_empty() {
-            return (self.test, self.threshold, 1.0);
+            return (self.test, self.threshold);
         }
         let sizes = [10, 60, 300].map(|seconds| seconds / PAST_WINDOW_S);
         let learned = dispersion::learn(&run.before, &sizes);
         let theta = dispersion::attributable(1.0, learned.tau, 1, INSTANCES as u64 - 1, ALPHA);
         let test = Self::test(&self.cell, theta, learned.phi);
-        (test, Self::threshold(&self.cell, theta, learned.phi), learned.phi)
+        // The calibration is for requests that fail independently; where they do not, only the universal bound holds.
+        let independent = learned.phi == 1.0 && learned.tau == 0.0;
+        let threshold = if independent { self.threshold } else { threshold::Calibrated::none(ALPHA) };
+        (test, threshold)
     }
 }
 
@@ -59,7 +62,7 @@ impl Judge for Strict {
     }
 
     fn alarm_s(&self, run: &Run) -> Option<usize> {
-        let (test, threshold, phi) = self.learned(run);
+        let (test, threshold) = self.learned(run);
         // Scrape skew is a property of pulled metrics, so there a verdict waits for one more complete window.
         let confirm = self.cell.scenario == Scenario::Skew;
         let mut state = test.start();
@@ -79,7 +82,7 @@ impl Judge for Strict {
             if !rose && !shown {
                 continue;
             }
-            let crossed = test.ln_evidence(&state) >= threshold.ln_at(errors as f64 / phi);
+            let crossed = test.ln_evidence(&state) >= threshold.ln_at(errors as f64);
             if crossed && (shown || !confirm) {
                 return Some(second + 1);
             }
