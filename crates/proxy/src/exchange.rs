@@ -269,7 +269,10 @@ fn finish(
         return Ok(Response::from_parts(parts, Download::empty()));
     }
     let (mut parts, inner) = response.into_parts();
-    head::strip_response(&mut parts.headers);
+    // A line has done that already.
+    if let Answer::Hyper { .. } = inner {
+        head::strip_response(&mut parts.headers);
+    }
     if let Some(cookie) = set_cookie {
         parts.headers.append(SET_COOKIE, cookie);
     }

@@ -6,8 +6,8 @@
 use crate::counts::Refused;
 use crate::networks::Networks;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Method, Request, StatusCode, Uri, Version, uri};
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +15,6 @@ use taxiway_model::route::Limits;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY_AUTHORIZATION: HeaderName = HeaderName::from_static("proxy-authorization");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -222,8 +221,27 @@ fn append(headers: &mut HeaderMap, name: HeaderName, element: &HeaderValue) {
     }
 }
 
+/// Whether a field concerns one connection only (RFC 9110, 7.6.1, and those older than it).
+pub fn concerns_one_connection(name: &HeaderName) -> bool {
+    [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE, PROXY_AUTHORIZATION].contains(name)
+        || [KEEP_ALIVE, PROXY_CONNECTION].contains(name)
+}
+
 /// Takes the fields away that concern one connection only, and says what the request wants.
 pub fn strip_request(headers: &mut HeaderMap, version: Version) -> Wants {
+    // One look at the names spares most requests a dozen look-ups.
+    let (mut hops, mut expects) = (false, false);
+    for name in headers.keys() {
+        hops |= concerns_one_connection(name);
+        expects |= *name == EXPECT;
+    }
+    // The proxy itself sends 100 when the instance's connection takes the body.
+    if expects && headers.get(EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        headers.remove(EXPECT);
+    }
+    if !hops {
+        return Wants::Answer;
+    }
     let mut wants = Wants::Answer;
     let asks_upgrade = strip_connection(headers);
     if let Some(protocol) = headers.remove(UPGRADE) {
@@ -240,10 +258,6 @@ pub fn strip_request(headers: &mut HeaderMap, version: Version) -> Wants {
     }
     headers.remove(TRANSFER_ENCODING);
     headers.remove(PROXY_AUTHORIZATION);
-    // The proxy itself sends 100 when the instance's connection takes the body.
-    if headers.get(EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        headers.remove(EXPECT);
-    }
     wants
 }
 

@@ -6,12 +6,14 @@
 //! A strict reader: what could be read in two ways ends the connection, and with it the request.
 
 use crate::chunked::{Chunked, Piece};
+use crate::head;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -67,13 +69,14 @@ pub struct Line {
     stream: TcpStream,
     buffer: BytesMut,
     out: Vec<u8>,
+    places: Vec<Place>,
     cutter: Rc<Cutter>,
 }
 
 impl Line {
     /// A fresh connection; `cutter` ends it.
     pub fn new(stream: TcpStream, cutter: Rc<Cutter>) -> Self {
-        Self { stream, buffer: BytesMut::new(), out: Vec::new(), cutter }
+        Self { stream, buffer: BytesMut::new(), out: Vec::new(), places: Vec::new(), cutter }
     }
 
     /// Whether an idle connection may carry another request: nothing has come unasked, not even
@@ -92,7 +95,7 @@ impl Line {
         home: Weak<dyn Home>,
     ) -> io::Result<Response<Reading>> {
         self.write(request).await?;
-        let head = loop {
+        let mut head = loop {
             let head = self.head().await?;
             // Interim answers (100, 103) are not passed on; 101 was not asked for.
             if !head.status.is_informational() {
@@ -103,6 +106,9 @@ impl Line {
             }
         };
         let framing = Framing::of(&head, request.method())?;
+        if head.hops {
+            head::strip_response(&mut head.headers);
+        }
         let reusable = head.reusable && framing != Framing::Close;
         let mut reading = Reading { line: Some(self), framing, reusable, home };
         reading.settle();
@@ -125,7 +131,7 @@ impl Line {
 
     async fn head(&mut self) -> io::Result<Head> {
         loop {
-            if let Some(head) = Head::parse(&mut self.buffer)? {
+            if let Some(head) = Head::parse(&mut self.buffer, &mut self.places)? {
                 return Ok(head);
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
@@ -175,45 +181,62 @@ fn encode<B>(request: &Request<B>, out: &mut Vec<u8>) {
 struct Head {
     status: StatusCode,
     headers: HeaderMap,
+    /// The connection may carry another request afterwards.
     reusable: bool,
+    /// There are fields that concern this connection only.
+    hops: bool,
+}
+
+/// Where a field lies in a buffer.
+struct Place {
+    name: usize,
+    name_length: usize,
+    value: usize,
+    value_length: usize,
 }
 
 impl Head {
-    /// Takes a head off the buffer, once it is there completely.
-    fn parse(buffer: &mut BytesMut) -> io::Result<Option<Self>> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-        let mut answer = httparse::Response::new(&mut fields);
-        let length = match answer.parse(buffer) {
+    /// Takes a head off the buffer, once it is there completely. Names and values become slices of
+    /// one shared piece of the buffer, found again by their places in it.
+    fn parse(buffer: &mut BytesMut, places: &mut Vec<Place>) -> io::Result<Option<Self>> {
+        let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut answer = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let length = match parser.parse_response_with_uninit_headers(&mut answer, buffer, &mut fields) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         };
         let status = answer.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or_else(|| malformed("the answer's status is no number from 100 to 999"))?;
-        let version = if answer.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-        // Values are slices of one shared piece of the buffer, found again by their place in it.
+        let http11 = answer.version == Some(1);
         let start = buffer.as_ptr() as usize;
-        let count = answer.headers.len();
-        let mut places = [(0, 0); FIELDS_MAX];
-        let mut headers = HeaderMap::with_capacity(count + 2);
-        for (place, field) in places.iter_mut().zip(answer.headers.iter()) {
-            *place = (field.value.as_ptr() as usize - start, field.value.len());
-        }
-        let mut names = Vec::with_capacity(count);
-        for field in answer.headers.iter() {
-            names.push(
-                HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| malformed("a bad header name"))?,
-            );
-        }
+        places.clear();
+        places.extend(answer.headers.iter().map(|field| Place {
+            name: field.name.as_ptr() as usize - start,
+            name_length: field.name.len(),
+            value: field.value.as_ptr() as usize - start,
+            value_length: field.value.len(),
+        }));
         let whole = buffer.split_to(length).freeze();
-        let mut reusable = version == Version::HTTP_11;
-        for (name, (at, length)) in names.into_iter().zip(places) {
-            let value = HeaderValue::from_maybe_shared(whole.slice(at..at + length))
-                .map_err(|_| malformed("a bad header value"))?;
-            reusable &= name != CONNECTION || !closes(&value);
-            headers.append(name, value);
+        let mut head = Self {
+            status,
+            headers: HeaderMap::with_capacity(places.len() + 2),
+            reusable: http11,
+            hops: false,
+        };
+        for place in places {
+            let name = HeaderName::from_bytes(&whole[place.name..place.name + place.name_length]);
+            let value =
+                HeaderValue::from_maybe_shared(whole.slice(place.value..place.value + place.value_length));
+            let (Ok(name), Ok(value)) = (name, value) else { return Err(malformed("a bad header field")) };
+            if head::concerns_one_connection(&name) {
+                head.hops = true;
+                head.reusable &= name != CONNECTION || !closes(&value);
+            }
+            head.headers.append(name, value);
         }
-        Ok(Some(Self { status, headers, reusable }))
+        Ok(Some(head))
     }
 }
 
@@ -245,9 +268,10 @@ impl Framing {
             (Some(_), Some(_)) => Err(malformed("both Transfer-Encoding and Content-Length in an answer")),
             (Some(coding), None) => {
                 let chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-                match chunked && codings.next().is_none() {
-                    true => Ok(Self::Chunked(Chunked::default())),
-                    false => Err(malformed("a transfer coding other than one 'chunked' in an answer")),
+                if chunked && codings.next().is_none() {
+                    Ok(Self::Chunked(Chunked::default()))
+                } else {
+                    Err(malformed("a transfer coding other than one 'chunked' in an answer"))
                 }
             }
             (None, Some(length)) => {

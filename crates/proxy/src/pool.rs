@@ -173,14 +173,13 @@ impl Pool {
     }
 
     async fn send_line(self: &Rc<Self>, request: &Request<Upload>) -> Result<Response<Answer>, Failure> {
-        let line = match self.take_idle_line() {
-            Some(line) => line,
-            None => {
-                let cutter = Rc::new(Cutter::default());
-                let line = Line::new(self.connect().await?, cutter.clone());
-                self.cutters.borrow_mut().push(Rc::downgrade(&cutter));
-                line
-            }
+        let line = if let Some(line) = self.take_idle_line() {
+            line
+        } else {
+            let cutter = Rc::new(Cutter::default());
+            let line = Line::new(self.connect().await?, cutter.clone());
+            self.cutters.borrow_mut().push(Rc::downgrade(&cutter));
+            line
         };
         let answer = line.send(request, self.own.clone()).await;
         answer.map(|answer| answer.map(Answer::Line)).map_err(|error| Failure::Broke(error.to_string()))
@@ -231,13 +230,13 @@ impl Pool {
     pub fn keep(&self, sender: Sender1) {
         let mut idle = self.idle.borrow_mut();
         if !self.retired.get() && !sender.is_closed() && idle.len() < IDLE_MAX {
-            idle.push((sender, self.clock.now()));
+            idle.push((sender, self.clock.recent()));
         }
     }
 
     fn take_idle_line(&self) -> Option<Line> {
         let mut idle = self.idle_lines.borrow_mut();
-        let now = self.clock.now();
+        let now = self.clock.recent();
         while let Some((line, since)) = idle.pop() {
             if now.since_ms(since) < IDLE_MS_MAX && line.is_quiet() {
                 return Some(line);
@@ -249,7 +248,7 @@ impl Pool {
     /// The connection used last is the one least likely to have been closed.
     fn take_idle(&self) -> Option<Sender1> {
         let mut idle = self.idle.borrow_mut();
-        let now = self.clock.now();
+        let now = self.clock.recent();
         while let Some((sender, since)) = idle.pop() {
             if sender.is_ready() && now.since_ms(since) < IDLE_MS_MAX {
                 return Some(sender);
@@ -314,7 +313,7 @@ impl Home for Pool {
     fn take_back(&self, line: Line) {
         let mut idle = self.idle_lines.borrow_mut();
         if !self.retired.get() && idle.len() < IDLE_MAX {
-            idle.push((line, self.clock.now()));
+            idle.push((line, self.clock.recent()));
         }
     }
 }

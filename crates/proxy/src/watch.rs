@@ -78,21 +78,21 @@ impl Watch {
         self.open.store(open, Relaxed);
         if open == 0 {
             self.phase.store(IDLE, Relaxed);
-            self.since.store(self.clock.now().0, Relaxed);
+            self.since.store(self.clock.recent().0, Relaxed);
         }
     }
 
     fn bytes_read(&self) {
         if self.phase.load(Relaxed) == IDLE && !self.multiplexed.load(Relaxed) {
             self.phase.store(HEAD, Relaxed);
-            self.since.store(self.clock.now().0, Relaxed);
+            self.since.store(self.clock.recent().0, Relaxed);
         }
     }
 
     fn write_stalls(&self, stalls: bool) {
         let since = self.write_stalled.load(Relaxed);
         if stalls && since == 0 {
-            self.write_stalled.store(self.clock.now().0, Relaxed);
+            self.write_stalled.store(self.clock.now().0.max(1), Relaxed);
         } else if !stalls && since != 0 {
             self.write_stalled.store(0, Relaxed);
         }
@@ -150,12 +150,13 @@ impl Watch {
 pub struct Watched<S> {
     inner: S,
     watch: Arc<Watch>,
+    joined: Vec<u8>,
 }
 
 impl<S> Watched<S> {
     /// Watches a stream.
     pub fn new(inner: S, watch: Arc<Watch>) -> Self {
-        Self { inner, watch }
+        Self { inner, watch, joined: Vec::new() }
     }
 }
 
@@ -190,7 +191,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let result = wire::poll_write(Pin::new(&mut self.inner), cx, bufs);
+        let this = &mut *self;
+        let result = wire::poll_write(Pin::new(&mut this.inner), cx, bufs, &mut this.joined);
         self.watch.write_stalls(result.is_pending());
         result
     }

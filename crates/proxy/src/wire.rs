@@ -7,24 +7,24 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 /// Writes up to this size are joined; a larger copy would cost more than it saves.
-const JOINED_BYTES_MAX: usize = 4096;
+const JOINED_BYTES_MAX: usize = 8192;
 
-/// Writes pieces, joined where they are small.
+/// Writes pieces, joined in `joined` where they are small.
 pub fn poll_write<W: AsyncWrite + Unpin>(
     mut writer: Pin<&mut W>,
     cx: &mut Context<'_>,
     pieces: &[IoSlice<'_>],
+    joined: &mut Vec<u8>,
 ) -> Poll<std::io::Result<usize>> {
     let total: usize = pieces.iter().map(|piece| piece.len()).sum();
     match pieces {
         [one] => writer.as_mut().poll_write(cx, one),
         _ if total <= JOINED_BYTES_MAX => {
-            let (mut joined, mut filled) = ([0; JOINED_BYTES_MAX], 0);
+            joined.clear();
             for piece in pieces {
-                joined[filled..filled + piece.len()].copy_from_slice(piece);
-                filled += piece.len();
+                joined.extend_from_slice(piece);
             }
-            writer.as_mut().poll_write(cx, &joined[..filled])
+            writer.as_mut().poll_write(cx, joined)
         }
         _ => writer.as_mut().poll_write_vectored(cx, pieces),
     }

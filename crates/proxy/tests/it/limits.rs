@@ -71,7 +71,7 @@ fn slow_heads_and_bodies_are_ended() {
     let mut dripping = slow.stream.try_clone().unwrap();
     std::thread::spawn(move || {
         while dripping.write_all(b"a").is_ok() {
-            std::thread::sleep(Duration::from_millis(20))
+            std::thread::sleep(Duration::from_millis(20));
         }
     });
     assert_eq!(slow.answer().unwrap().status, 408);
@@ -295,10 +295,11 @@ fn slow_attackers_hardly_touch_the_others() {
             let mut slow: Vec<_> = (0..900).filter_map(connect).collect();
             while !stop.load(SeqCst) {
                 for (i, stream) in slow.iter_mut().enumerate() {
-                    if i % 3 < 2 && stream.write_all(b"a").is_err() {
-                        if let Some(again) = connect(i) {
-                            *stream = again;
-                        }
+                    if i % 3 < 2
+                        && stream.write_all(b"a").is_err()
+                        && let Some(again) = connect(i)
+                    {
+                        *stream = again;
                     }
                 }
                 std::thread::sleep(Duration::from_millis(50));

@@ -364,11 +364,8 @@ impl Client {
     }
 
     pub(crate) fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        self.send(format!("{request}\r\n").as_bytes());
+        let fields: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\n{fields}\r\n").as_bytes());
         self.answer().expect("an answer")
     }
 
