@@ -63,22 +63,27 @@ fn outcome(client: &mut Client) -> Outcome {
 
 const SMUGGLED: &[u8] = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
 
-#[test]
-fn what_http1_would_read_otherwise_is_refused() {
-    let instance = Instance::saying("ok");
-    let world = World::serving(&instance);
-    type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
-    let plain: [(&[u8], &[u8]); 4] =
-        [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"x"), (b":path", b"/")];
-    let with = |extra: &[(&'static [u8], &'static [u8])]| -> Fields<'static> {
-        plain.iter().copied().chain(extra.iter().copied()).collect()
-    };
-    let instead = |at: usize, value: &'static [u8]| -> Fields<'static> {
-        let mut fields: Fields<'static> = plain.to_vec();
-        fields[at].1 = value;
-        fields
-    };
-    let cases: Vec<(&str, Fields<'static>)> = vec![
+type Fields = Vec<(&'static [u8], &'static [u8])>;
+
+/// An honest POST.
+const PLAIN: [(&[u8], &[u8]); 4] =
+    [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"x"), (b":path", b"/")];
+
+/// The honest request and these fields.
+fn with(extra: &[(&'static [u8], &'static [u8])]) -> Fields {
+    PLAIN.iter().copied().chain(extra.iter().copied()).collect()
+}
+
+/// The honest request with another value in one place.
+fn instead(at: usize, value: &'static [u8]) -> Fields {
+    let mut fields = PLAIN.to_vec();
+    fields[at].1 = value;
+    fields
+}
+
+/// Requests that must not reach an instance.
+fn ambiguous() -> Vec<(&'static str, Fields)> {
+    vec![
         ("TE", with(&[(b"transfer-encoding", b"chunked")])),
         ("TE and CL", with(&[(b"transfer-encoding", b"chunked"), (b"content-length", b"35")])),
         ("connection", with(&[(b"connection", b"close")])),
@@ -109,17 +114,23 @@ fn what_http1_would_read_otherwise_is_refused() {
         ("space in the authority", instead(2, b"x y")),
         ("slash in the authority", instead(2, b"x/y")),
         ("user in the authority", instead(2, b"u@x")),
-        ("no authority", vec![plain[0], plain[1], plain[3]]),
-        ("no path", vec![plain[0], plain[1], plain[2]]),
-        ("no method", vec![plain[1], plain[2], plain[3]]),
+        ("no authority", vec![PLAIN[0], PLAIN[1], PLAIN[3]]),
+        ("no path", vec![PLAIN[0], PLAIN[1], PLAIN[2]]),
+        ("no method", vec![PLAIN[1], PLAIN[2], PLAIN[3]]),
         ("two paths", with(&[(b":path", b"/smuggled")])),
         ("two methods", with(&[(b":method", b"GET")])),
         ("unknown pseudo-header", with(&[(b":protocolx", b"y")])),
         ("pseudo-header after a header", with(&[(b"x-a", b"b"), (b":path", b"/smuggled")])),
         ("other host", with(&[(b"host", b"y")])),
         ("two hosts", with(&[(b"host", b"x"), (b"host", b"x")])),
-    ];
-    for (name, list) in &cases {
+    ]
+}
+
+#[test]
+fn what_http1_would_read_otherwise_is_refused() {
+    let instance = Instance::saying("ok");
+    let world = World::serving(&instance);
+    for (name, list) in &ambiguous() {
         let before = instance.seen();
         let mut client = world.client();
         let mut bytes = opening();
