@@ -5,6 +5,7 @@
 pub mod checks;
 mod child;
 mod http;
+pub mod metrics;
 mod proc;
 pub mod traffic;
 pub mod workload;

@@ -6,6 +6,7 @@
 pub mod control;
 pub mod counts;
 pub mod ids;
+pub mod metrics;
 pub mod route;
 pub mod time;
 pub mod weight;

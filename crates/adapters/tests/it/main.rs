@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
 
 mod checks;
+mod metrics;
 mod process;

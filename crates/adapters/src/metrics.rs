@@ -1,0 +1,3 @@
+//! Sources of metrics by query.
+
+pub mod promql;

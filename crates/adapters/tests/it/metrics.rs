@@ -1,0 +1,3 @@
+//! Metrics by query: taking PromQL apart, and asking a Prometheus that is well or is not.
+
+mod promql;

@@ -1,0 +1,233 @@
+//! Metrics by query: what is asked of a source, and what it answers, as integers.
+//!
+//! A query is taken apart once, when a release is planned: a ratio of rates into the two counters
+//! beneath it, a quantile into its buckets. So the judge gets counts instead of a smoothed rate.
+//! What cannot be taken apart stays a series of values, for which only a weaker test is valid.
+
+use crate::ids::MetricName;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Stands in every selector of a shape where the labels of the side asked for belong.
+pub const SIDE: &str = "__side__=\"\"";
+
+/// Where metrics by query come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Base URL of a Prometheus-compatible HTTP API, without `/api/v1`.
+    pub url: String,
+    /// Time between two questions.
+    pub interval_ms: u64,
+    /// Time limit of one question.
+    pub timeout_ms: u64,
+    /// Labels by which the canary's series are known; `{version}` is its version.
+    pub canary: BTreeMap<String, String>,
+    /// Labels by which the baseline's series are known; `{version}` is its version.
+    pub baseline: BTreeMap<String, String>,
+    /// The queries, one a metric.
+    pub queries: Vec<Query>,
+}
+
+/// A metric's query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The metric.
+    pub metric: MetricName,
+    /// The query as its owner wrote it.
+    pub text: String,
+    /// How it is asked and judged.
+    pub shape: Shape,
+}
+
+/// How a query is asked. Selectors carry [`SIDE`] for the labels of a side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "of", deny_unknown_fields)]
+pub enum Shape {
+    /// A share of one counter in another, times a constant.
+    Counts {
+        /// Selector of the counters that count as bad.
+        bad: String,
+        /// Selector of the counters of all.
+        total: String,
+        /// The query's value if everything were bad, in millionths.
+        scale_micro: u64,
+    },
+    /// A quantile of a histogram with cumulative buckets, times a constant.
+    Buckets {
+        /// Selector of the bucket counters, which have a label `le`.
+        buckets: String,
+        /// The quantile, in basis points.
+        quantile_bp: u16,
+        /// Microseconds in one unit of `le`.
+        unit_us: u64,
+        /// What the quantile is multiplied with, in millionths.
+        scale_micro: u64,
+    },
+    /// A value, whatever it is made of.
+    Scalar {
+        /// The expression.
+        expression: String,
+        /// Values closer together than this rest on the same seconds.
+        every_ms: u64,
+        /// Why it could not be taken apart, one clause.
+        why: String,
+    },
+}
+
+/// What a metric's query gave on both sides. Counts are cumulative in a [`Reading`] and what was
+/// added in a window of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Sample {
+    /// Counts on both sides.
+    Counts {
+        /// The canary's.
+        canary: Tally,
+        /// The baseline's.
+        baseline: Tally,
+    },
+    /// Values by bucket on both sides: upper edge in microseconds (`u64::MAX` is unbounded) and
+    /// how many values lie in it and not below, ordered by edge.
+    Buckets {
+        /// The canary's.
+        canary: Vec<(u64, u64)>,
+        /// The baseline's.
+        baseline: Vec<(u64, u64)>,
+    },
+    /// A value on either side, in millionths of the query's unit; none where there was none.
+    Scalar {
+        /// The canary's.
+        canary: Option<i64>,
+        /// The baseline's.
+        baseline: Option<i64>,
+    },
+}
+
+/// How many, and how many of them bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// All.
+    pub total: u64,
+    /// Bad ones among them.
+    pub bad: u64,
+}
+
+/// Samples by metric.
+pub type Samples = BTreeMap<MetricName, Sample>;
+
+/// What is asked for a release in flight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The source, with its queries.
+    pub source: Source,
+    /// The canary's version.
+    pub canary: String,
+    /// The baseline's version; none where nothing ran before.
+    pub baseline: Option<String>,
+}
+
+/// What a source has answered so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Another number says that counting began anew.
+    pub count_from: u64,
+    /// When the newest samples were made, on the source's clock, microseconds since the epoch.
+    pub as_of_us: i64,
+    /// Counts since counting began, and the newest values.
+    pub samples: Samples,
+    /// Metrics for which the source answered that there is nothing, and on which side.
+    pub nothing: BTreeMap<MetricName, String>,
+    /// Why the source, or one of its metrics, gives no answer now; none while all is well.
+    pub trouble: Option<String>,
+}
+
+impl Shape {
+    /// What is asked about one side, with the labels in their places.
+    pub fn selectors(&self, labels: &str) -> Vec<String> {
+        let with = |text: &String| text.replace(SIDE, labels);
+        match self {
+            Self::Counts { bad, total, .. } => vec![with(bad), with(total)],
+            Self::Buckets { buckets, .. } => vec![with(buckets)],
+            Self::Scalar { expression, .. } => vec![with(expression)],
+        }
+    }
+
+    /// How it is judged, one sentence for people.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Counts { .. } => "judged by counts of bad and all".to_owned(),
+            Self::Buckets { quantile_bp, .. } => {
+                format!("judged by the counts in its buckets, shown at p{}", f64::from(*quantile_bp) / 100.0)
+            }
+            Self::Scalar { why, .. } => format!("judged by its values, with a weaker test: {why}"),
+        }
+    }
+}
+
+impl Sample {
+    /// What this (cumulative) sample has more than an earlier one; values stay as they are.
+    #[must_use]
+    pub fn since(&self, earlier: Option<&Self>) -> Self {
+        match (self, earlier) {
+            (
+                Self::Counts { canary, baseline },
+                Some(Self::Counts { canary: old_canary, baseline: old_baseline }),
+            ) => Self::Counts { canary: canary.since(*old_canary), baseline: baseline.since(*old_baseline) },
+            (
+                Self::Buckets { canary, baseline },
+                Some(Self::Buckets { canary: old_canary, baseline: old_baseline }),
+            ) => Self::Buckets {
+                canary: buckets_since(canary, old_canary),
+                baseline: buckets_since(baseline, old_baseline),
+            },
+            (same, _) => same.clone(),
+        }
+    }
+
+    /// How many values each side has; a value counts as one.
+    pub fn totals(&self) -> (u64, u64) {
+        let sum = |buckets: &[(u64, u64)]| buckets.iter().map(|(_, count)| count).sum();
+        match self {
+            Self::Counts { canary, baseline } => (canary.total, baseline.total),
+            Self::Buckets { canary, baseline } => (sum(canary), sum(baseline)),
+            Self::Scalar { canary, baseline } => (u64::from(canary.is_some()), u64::from(baseline.is_some())),
+        }
+    }
+
+    /// The same kind of sample with nothing in it.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        match self {
+            Self::Counts { .. } => Self::Counts { canary: Tally::default(), baseline: Tally::default() },
+            Self::Buckets { .. } => Self::Buckets { canary: Vec::new(), baseline: Vec::new() },
+            Self::Scalar { .. } => Self::Scalar { canary: None, baseline: None },
+        }
+    }
+}
+
+impl Tally {
+    fn since(self, earlier: Self) -> Self {
+        Self { total: self.total.saturating_sub(earlier.total), bad: self.bad.saturating_sub(earlier.bad) }
+    }
+}
+
+fn buckets_since(now: &[(u64, u64)], earlier: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let old: BTreeMap<u64, u64> = earlier.iter().copied().collect();
+    now.iter()
+        .map(|(edge, count)| (*edge, count.saturating_sub(old.get(edge).copied().unwrap_or(0))))
+        .filter(|(_, count)| *count > 0)
+        .collect()
+}
+
+/// Label matchers of a side as they stand in a selector, `{version}` replaced: `version="v2"`.
+pub fn matchers(labels: &BTreeMap<String, String>, version: &str) -> String {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let matchers: Vec<String> = labels
+        .iter()
+        .map(|(label, value)| format!("{label}=\"{}\"", quoted(&value.replace("{version}", version))))
+        .collect();
+    matchers.join(",")
+}
