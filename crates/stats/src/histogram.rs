@@ -67,12 +67,36 @@ pub fn quantile(buckets: &[Bucket], q: f64, scale: u32) -> Option<f64> {
     Some(libm::exp2((f64::from(index) + part.clamp(0.0, 1.0)) / libm::exp2(f64::from(scale))))
 }
 
-/// Adds `more` into `sum`; both sorted by index, the result sorted, counts saturating.
+/// Adds `more` into `sum`; both sorted by index, the result sorted, counts saturating. Linear unless buckets are new.
 pub fn merge(sum: &mut Vec<Bucket>, more: &[Bucket]) {
+    let mut at = 0;
     for (index, count) in more {
-        match sum.binary_search_by_key(index, |(index, _)| *index) {
-            Ok(at) => sum[at].1 = sum[at].1.saturating_add(*count),
-            Err(at) => sum.insert(at, (*index, *count)),
+        while at < sum.len() && sum[at].0 < *index {
+            at += 1;
+        }
+        if at < sum.len() && sum[at].0 == *index {
+            sum[at].1 = sum[at].1.saturating_add(*count);
+        } else {
+            sum.insert(at, (*index, *count));
+        }
+    }
+}
+
+/// The sum of two histograms sorted by index, in one pass.
+pub fn merged(left: &[Bucket], right: &[Bucket]) -> Vec<Bucket> {
+    let mut sum = Vec::with_capacity(left.len().max(right.len()) + 16);
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    loop {
+        match (left.peek(), right.peek()) {
+            (Some((low, count)), Some((high, more))) if low == high => {
+                sum.push((*low, count.saturating_add(*more)));
+                left.next();
+                right.next();
+            }
+            (Some((low, _)), Some((high, _))) if low > high => sum.extend(right.next()),
+            (Some(_), _) => sum.extend(left.next()),
+            (None, Some(_)) => sum.extend(right.next()),
+            (None, None) => return sum,
         }
     }
 }

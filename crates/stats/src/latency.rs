@@ -126,8 +126,7 @@ impl Test {
         baseline: &[Bucket],
         elapsed_s: f64,
     ) -> Vec<Option<Exceedance>> {
-        let mut past = state.before.clone();
-        histogram::merge(&mut past, &state.recent);
+        let past = histogram::merged(&state.before, &state.recent);
         let mut counted = Vec::with_capacity(self.quantiles.len());
         for (number, q) in self.quantiles.iter().enumerate() {
             let threshold = threshold(&past, *q);

@@ -76,3 +76,15 @@ fn the_first_window_only_sets_the_threshold() {
     assert!(counted.iter().all(Option::is_none));
     assert!(test.ln_evidence(&state).abs() < 1e-12);
 }
+
+#[test]
+fn histograms_merge_in_order() {
+    let (left, right) = (vec![(1, 5), (4, 1), (9, 2)], vec![(0, 1), (4, u64::MAX), (10, 7)]);
+    let sum = vec![(0, 1), (1, 5), (4, u64::MAX), (9, 2), (10, 7)];
+    assert_eq!(histogram::merged(&left, &right), sum);
+    let mut into = left;
+    histogram::merge(&mut into, &right);
+    assert_eq!(into, sum);
+    assert_eq!(histogram::merged(&[], &sum), sum);
+    assert_eq!(histogram::merged(&sum, &[]), sum);
+}
