@@ -276,7 +276,8 @@ fn report(state: &Environment, signal: Signal, detail: &str) -> Result<Vec<Event
         Signal::CriticalBug => "a critical bug",
         Signal::UserReports => "a spike of user reports",
     };
-    let sentence = if detail.is_empty() { format!("{what} was reported") } else { format!("{what}: {detail}") };
+    let sentence =
+        if detail.is_empty() { format!("{what} was reported") } else { format!("{what}: {detail}") };
     let mut events = vec![Event::SignalReceived { signal, detail: detail.to_owned() }];
     events.extend(go_back(state, ReturnCause::Signal, &sentence));
     Ok(events)

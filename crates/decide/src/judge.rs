@@ -12,6 +12,7 @@
 mod errors;
 mod finding;
 mod latency;
+mod noise;
 mod state;
 
 pub use state::State;
@@ -65,8 +66,7 @@ pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
     }
     let canary = window.canary.values().any(|counts| counts.requests > 0);
     let baseline = window.baseline.values().any(|counts| counts.requests > 0);
-    let canary_due =
-        step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
+    let canary_due = step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
     let baseline_due = step.weight < WeightBp::ALL && plan.baseline.is_some();
     (canary || !canary_due) && (baseline || !baseline_due) && (canary || baseline)
 }

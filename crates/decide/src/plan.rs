@@ -119,8 +119,9 @@ pub fn sound(plan: &Plan) -> Result<(), Refusal> {
     if plan.strategy == StrategyKind::Recreate && plan.stage == Stage::Production {
         return Err(Refusal {
             code: RefusalCode::StrategyNotAllowed,
-            why: "recreate stops the old version before the new one runs: an outage, not allowed in production"
-                .to_owned(),
+            why:
+                "recreate stops the old version before the new one runs: an outage, not allowed in production"
+                    .to_owned(),
             next: "use canary, blue-green or rolling, or release to another environment".to_owned(),
         });
     }

@@ -169,7 +169,10 @@ fn warnings(plan: &Plan, forecast: &Forecast) -> Vec<String> {
         }
         let compared = seen.exclude_ms.is_some();
         if compared && seen.detectable_ppm.is_none() {
-            warnings.push(format!("step {} ({}) is blind: not even total failure is sure to be found", seen.name, seen.weight));
+            warnings.push(format!(
+                "step {} ({}) is blind: not even total failure is sure to be found",
+                seen.name, seen.weight
+            ));
         }
         if step.weight > WeightBp::ZERO && step.bake_ms < plan.deadlines.abort_window_ms {
             warnings.push(format!(
@@ -196,7 +199,11 @@ impl fmt::Display for Forecast {
             write!(f, "  {:<16} {:>6} {:>7}", step.name, step.weight, ForPeople(step.bake_ms).to_string())?;
             match (step.detectable_ppm, step.harm_requests) {
                 (Some(ppm), Some(harm)) => {
-                    write!(f, "  finds an error rate of {} (90% power, {harm} failed requests by then)", rate(ppm))?;
+                    write!(
+                        f,
+                        "  finds an error rate of {} (90% power, {harm} failed requests by then)",
+                        rate(ppm)
+                    )?;
                 }
                 _ if step.exclude_ms.is_some() => write!(f, "  finds nothing for sure")?,
                 _ => write!(f, "  no live comparison")?,

@@ -62,11 +62,8 @@ fn traffic_status(ports: &Ports, stream: &mut Stream, snapshot: Snapshot) -> Tra
         stream.flight_base = None;
     }
     let started = follow_flight(stream, &snapshot);
-    let first_routed = snapshot
-        .first_routed
-        .iter()
-        .map(|(version, at)| (version.clone(), (*at).max(started)))
-        .collect();
+    let first_routed =
+        snapshot.first_routed.iter().map(|(version, at)| (version.clone(), (*at).max(started))).collect();
     let table = stream.table.filter(|_| snapshot.generation >= stream.state.routes.generation);
     let lease_left_ms = match table {
         Some(_) if !snapshot.lease_ended => {
@@ -117,7 +114,8 @@ fn totals(stream: &Stream, snapshot: &Snapshot) -> BTreeMap<VersionName, (u64, u
 
 /// Mirrored answers as if they were one endpoint class.
 fn mirrored(snapshot: &Snapshot) -> BTreeMap<VersionName, Classes> {
-    let one = |counts: &taxiway_model::counts::Counts| Classes::from([("mirrored".to_owned(), counts.clone())]);
+    let one =
+        |counts: &taxiway_model::counts::Counts| Classes::from([("mirrored".to_owned(), counts.clone())]);
     snapshot.mirrored.iter().map(|(version, counts)| (version.clone(), one(counts))).collect()
 }
 

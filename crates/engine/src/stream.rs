@@ -147,9 +147,8 @@ impl Stream {
             let records = ports.log.read(&id, self.state.seq, READ_MAX)?;
             let last = records.len() < READ_MAX;
             for stored in &records {
-                let recorded = from_record(stored).map_err(|error| {
-                    log::Error::Damaged(format!("event {} of {id}: {error}", stored.seq))
-                })?;
+                let recorded = from_record(stored)
+                    .map_err(|error| log::Error::Damaged(format!("event {} of {id}: {error}", stored.seq)))?;
                 self.take(&recorded);
             }
             if last {
@@ -217,7 +216,8 @@ impl Stream {
         self.unlogged.clear();
         self.log_trouble = None;
         self.state.seq = appended.seq;
-        let recorded: Vec<_> = appended.records.iter().filter_map(|stored| from_record(stored).ok()).collect();
+        let recorded: Vec<_> =
+            appended.records.iter().filter_map(|stored| from_record(stored).ok()).collect();
         engine.tell(&recorded);
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! Commands: answered at once, and a way back carried out at once.
 
+use crate::execute;
 use crate::ports::log;
+use crate::ports::traffic;
 use crate::stored::Cause;
-use crate::tick::transition;
+use crate::stream::Stream;
+use crate::tick::{Recorded, transition};
 use crate::{Engine, lock};
 use taxiway_decide::environment::Environment;
 use taxiway_decide::handle;
@@ -46,33 +49,35 @@ impl Engine {
         for _ in 0..TRIES_MAX {
             stream.load(self);
             if !stream.is_loaded() {
-                let why = stream.log_trouble.clone().map_or_else(String::new, |(why, _)| why);
-                return Err(Error::Log(log::Error::Unavailable(why)));
+                if is_way_back(command) {
+                    back_unread(self, &mut stream);
+                }
+                return Err(Error::Log(log::Error::Unavailable(stream.trouble())));
             }
             if let Some(why) = &stream.quarantine {
                 return Err(Error::Quarantined(why.clone()));
             }
-            let now = self.ports().clock.now();
+            let now = self.now();
             let events = handle(&stream.state, command, now)?;
             if events.is_empty() {
                 return Ok(events);
             }
-            let before = stream.state.seq;
             let decision = Decision {
                 events: events.clone(),
                 actions: Vec::new(),
                 wake: None,
                 report: Report::default(),
             };
-            if transition(self, &mut stream, &decision, &cause) {
-                if stream.state.seq == before + events.len() as u64 {
-                    return Ok(events);
+            match transition(self, &mut stream, &decision, &cause) {
+                Recorded::Yes => return Ok(events),
+                Recorded::Overtaken => {
+                    last = Some(log::Error::Unavailable("another writer was faster each time".to_owned()));
                 }
-                last = Some(log::Error::Unavailable("another writer was faster each time".to_owned()));
-            } else {
-                let why = stream.log_trouble.clone().map_or_else(String::new, |(why, _)| why);
-                let back = events.iter().any(|event| matches!(event, Event::ReturnDecided { .. }));
-                return if back { Ok(events) } else { Err(Error::Log(log::Error::Unavailable(why))) };
+                Recorded::No => {
+                    let back = events.iter().any(|event| matches!(event, Event::ReturnDecided { .. }));
+                    let why = stream.trouble();
+                    return if back { Ok(events) } else { Err(Error::Log(log::Error::Unavailable(why))) };
+                }
             }
         }
         Err(Error::Log(last.unwrap_or_else(|| log::Error::Unavailable("no answer".to_owned()))))
@@ -81,5 +86,21 @@ impl Engine {
     /// The state of a stream, for making a plan; an unknown stream is an empty one.
     pub fn state(&self, id: &StreamId) -> Environment {
         self.view(id).map_or_else(|| Environment::new(id.clone()), |view| view.state)
+    }
+}
+
+/// Commands whose one effect is that the canary gets nothing.
+fn is_way_back(command: &Command) -> bool {
+    matches!(command, Command::Abort | Command::Rollback { to: None } | Command::Signal { .. })
+}
+
+/// A way back while the log cannot even be read: the router alone knows what is in force. Once the
+/// log can be read again, its being ahead of the log makes the release return for good.
+fn back_unread(engine: &Engine, stream: &mut Stream) {
+    let id = stream.state.stream.clone();
+    match engine.ports().traffic.counts(&id) {
+        Ok(snapshot) => execute::to_baseline(engine.ports(), stream, snapshot.generation.next()),
+        Err(traffic::Error::NoTable(_)) => {}
+        Err(error) => tracing::error!(%error, "the way back did not reach the router; its lease runs out"),
     }
 }

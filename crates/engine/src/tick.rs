@@ -4,7 +4,7 @@ use crate::execute::{self, execute};
 use crate::observe::{observe, rebase};
 use crate::ports::log;
 use crate::stored::Cause;
-use crate::stream::Stream;
+use crate::stream::{Stream, Trouble};
 use crate::{Engine, lock};
 use taxiway_decide::{Situation, check, next};
 use taxiway_model::decision::{Action, Decision, Report, WaitingOn};
@@ -44,7 +44,7 @@ impl Engine {
         }
         for _ in 0..TRANSITIONS_MAX {
             let seen = observe(self, &mut stream);
-            let now = self.ports().clock.now();
+            let now = self.now();
             let decision = next(&Situation { state: &stream.state, seen: &seen, now });
             let decision = second_opinion(decision, &stream);
             stream.report = decision.report.clone();
@@ -52,7 +52,7 @@ impl Engine {
                 carry_out(self, &mut stream, &decision.actions);
                 return look_again(self, &mut stream, &decision);
             }
-            if !transition(self, &mut stream, &decision, &Cause::engine()) {
+            if transition(self, &mut stream, &decision, &Cause::engine()) == Recorded::No {
                 return Some(LOG_RETRY_MS);
             }
         }
@@ -64,7 +64,7 @@ fn look_again(engine: &Engine, stream: &mut Stream, decision: &Decision) -> Opti
     if out_of_touch_with_the_log(engine, stream) {
         return Some(LOG_RETRY_MS);
     }
-    let now = engine.ports().clock.now();
+    let now = engine.now();
     decision.wake.map(|wake| wake.at.since_ms(now))
 }
 
@@ -97,8 +97,24 @@ fn way_back(stream: &Stream, cause: ReturnCause, sentence: &str) -> Decision {
     }
 }
 
-/// Appends, then carries out; the way back the other way round. False when nothing could be recorded.
-pub(crate) fn transition(engine: &Engine, stream: &mut Stream, decision: &Decision, cause: &Cause) -> bool {
+/// Whether a decision is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// It is, and was carried out.
+    Yes,
+    /// The log had moved on: it was loaded again, and is to be decided on again.
+    Overtaken,
+    /// Nothing could be recorded.
+    No,
+}
+
+/// Appends, then carries out; the way back the other way round.
+pub(crate) fn transition(
+    engine: &Engine,
+    stream: &mut Stream,
+    decision: &Decision,
+    cause: &Cause,
+) -> Recorded {
     let back = decision.events.iter().find_map(|event| match event {
         Event::ReturnDecided { .. } => decision.events.iter().find_map(|event| match event {
             Event::SplitIntended { generation, .. } => Some(*generation),
@@ -106,7 +122,7 @@ pub(crate) fn transition(engine: &Engine, stream: &mut Stream, decision: &Decisi
         }),
         _ => None,
     });
-    let decided_at = engine.ports().clock.now();
+    let decided_at = engine.now();
     if let Some(generation) = back {
         execute::to_baseline(engine.ports(), stream, generation);
     }
@@ -115,24 +131,24 @@ pub(crate) fn transition(engine: &Engine, stream: &mut Stream, decision: &Decisi
         if back.is_some() {
             stream.take_unlogged(&decision.events, cause, decided_at);
         }
-        return false;
+        return Recorded::No;
     }
     match stream.append(engine, &decision.events, cause, decided_at) {
         Ok(()) => {
             after_append(engine, stream, &decision.events);
             carry_out(engine, stream, &decision.actions);
-            true
+            Recorded::Yes
         }
         Err(log::Error::Conflict { .. }) => {
             stream.reload(engine);
-            true
+            if stream.is_loaded() { Recorded::Overtaken } else { Recorded::No }
         }
         Err(error) => {
             note(engine, stream, &error);
             if back.is_some() {
                 stream.take_unlogged(&decision.events, cause, decided_at);
             }
-            false
+            Recorded::No
         }
     }
 }
@@ -157,8 +173,9 @@ fn carry_out(engine: &Engine, stream: &mut Stream, actions: &[Action]) {
 
 fn note(engine: &Engine, stream: &mut Stream, error: &log::Error) {
     tracing::error!(stream = %stream.state.stream, %error, "nothing can be recorded");
-    let since = stream.log_trouble.as_ref().map_or(engine.ports().clock.monotonic_ms(), |(_, since)| *since);
-    stream.log_trouble = Some((error.to_string(), since));
+    let now_ms = engine.ports().clock.monotonic_ms();
+    let since_ms = stream.log_trouble.as_ref().map_or(now_ms, |trouble| trouble.since_ms);
+    stream.log_trouble = Some(Trouble { why: error.to_string(), since_ms, last_ms: now_ms });
     if let log::Error::Fenced { .. } = error {
         stream.quarantine = Some(error.to_string());
     }
@@ -167,14 +184,15 @@ fn note(engine: &Engine, stream: &mut Stream, error: &log::Error) {
 
 /// A canary nobody can record anything of goes back: evidence that cannot be kept is none.
 fn silence(engine: &Engine, stream: &mut Stream) {
-    let Some((why, since)) = stream.log_trouble.clone() else { return };
+    let Some(Trouble { why, since_ms, last_ms }) = stream.log_trouble.clone() else { return };
     let exposed = stream.state.routes.split.weight > WeightBp::ZERO;
     let returning = stream.state.flight.as_ref().is_none_or(|flight| flight.returning.is_some());
-    let long = engine.ports().clock.monotonic_ms().saturating_sub(since) >= LOG_SILENCE_MS;
+    // A single failure with nothing tried since proves no silence.
+    let long = last_ms.saturating_sub(since_ms) >= LOG_SILENCE_MS;
     if exposed && !returning && long {
         let sentence = format!("nothing could be recorded for {} s: {why}", LOG_SILENCE_MS / 1_000);
         let decision = way_back(stream, ReturnCause::Source, &sentence);
-        let at = engine.ports().clock.now();
+        let at = engine.now();
         for action in &decision.actions {
             execute(engine, stream, action);
         }
@@ -187,5 +205,6 @@ fn out_of_touch_with_the_log(engine: &Engine, stream: &mut Stream) -> bool {
         return false;
     }
     silence(engine, stream);
-    true
+    stream.probe(engine.ports());
+    stream.log_trouble.is_some()
 }

@@ -105,8 +105,7 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.checks.insert(effect.clone(), record);
         }
         Event::CheckEnded { effect, attempt, passed, said } => {
-            let record =
-                flight::CheckRecord { attempt: *attempt, passed: Some(*passed), said: said.clone() };
+            let record = flight::CheckRecord { attempt: *attempt, passed: Some(*passed), said: said.clone() };
             flight.checks.insert(effect.clone(), record);
         }
         Event::Judged { judgement, .. } => {

@@ -2,6 +2,7 @@
 
 use super::Question;
 use super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
+use super::noise;
 use std::collections::BTreeMap;
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
@@ -10,6 +11,9 @@ use taxiway_stats::{Arm, Window, burn, exclude, interval, profile, reject};
 
 /// Absolute bands for HOLD look at the time just past, since an outage that is over is over.
 const TRAILING_MS: u64 = 60_000;
+
+/// Windows that a conviction takes at least: what fails within one second may be one event.
+const WINDOWS_MIN: f64 = 2.0;
 
 /// Fewer failed requests than this on both sides together give no ratio.
 const RATIO_ERRORS_MIN: u64 = 5;
@@ -32,6 +36,8 @@ pub(super) struct Evidence {
     baseline: Arm,
     judged_ms: u64,
     trailing: Vec<(u64, Window)>,
+    /// The most that one window may add to the evidence, in nats.
+    cap: f64,
 }
 
 impl Evidence {
@@ -62,6 +68,7 @@ impl Evidence {
             baseline: Arm::default(),
             judged_ms: 0,
             trailing: Vec::new(),
+            cap: finding::needed_against(policy, metric) / WINDOWS_MIN,
         }
     }
 
@@ -77,10 +84,16 @@ impl Evidence {
         };
         let strata: Vec<Window> = classes
             .iter()
-            .map(|class| Window { canary: arm_of(canary.get(*class)), baseline: arm_of(baseline.get(*class)) })
+            .map(|class| Window {
+                canary: arm_of(canary.get(*class)),
+                baseline: arm_of(baseline.get(*class)),
+            })
             .collect();
-        self.tolerance.0.fold_strata(&mut self.tolerance.1, &strata, elapsed_s);
-        self.red.0.fold_strata(&mut self.red.1, &strata, elapsed_s);
+        for (test, state) in [&mut self.tolerance, &mut self.red] {
+            let before = test.ln_evidence(state);
+            test.fold_strata(state, &strata, elapsed_s);
+            noise::capped(test, before, state, self.cap);
+        }
         for stratum in &strata {
             self.profile.fold(stratum);
         }
@@ -114,15 +127,27 @@ impl Evidence {
         sum.bad >= RATIO_ERRORS_MIN && interval::wilson(sum, BAND_CONFIDENCE)[0] * 1e6 > band_ppm as f64
     }
 
+    /// Whether the canary's rate lies beyond so many times the baseline's and the slack, over
+    /// everything or over the time just past.
+    fn estimate_beyond(&self, times: f64, slack: f64) -> bool {
+        let mut recent = Window::default();
+        for (_, window) in self.trailing.iter().filter(|(_, window)| window.is_comparable()) {
+            add(&mut recent.canary, window.canary);
+            add(&mut recent.baseline, window.baseline);
+        }
+        [self.paired, recent].into_iter().any(|seen| {
+            seen.canary.bad >= RATIO_ERRORS_MIN && seen.canary.rate() > times * seen.baseline.rate() + slack
+        })
+    }
+
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
         let slack = f64::from(metric.slack_ppm) / 1e6;
-        let red_rate = f64::from(metric.red_bp) / 1e4 * self.paired.baseline.rate() + slack;
         let against_needed = finding::needed_against(policy, metric);
         Tests {
             against: self.tolerance.0.ln_evidence(&self.tolerance.1),
             against_needed,
-            estimate_red: self.paired.canary.bad >= RATIO_ERRORS_MIN
-                && self.paired.canary.rate() > red_rate,
+            estimate_over: self.estimate_beyond(f64::from(metric.tolerance_bp) / 1e4, slack),
+            estimate_red: self.estimate_beyond(f64::from(metric.red_bp) / 1e4, slack),
             red: self.red.0.ln_evidence(&self.red.1),
             over_rollback: self
                 .absolute

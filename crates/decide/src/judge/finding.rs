@@ -10,7 +10,10 @@ pub(super) struct Tests {
     pub against: f64,
     /// Where that counts as shown.
     pub against_needed: f64,
-    /// Whether the estimate lies beyond red.
+    /// Whether the estimate lies beyond tolerance, over everything or over the time just past.
+    /// Evidence of something that is over, or of a stall, does not stand without it.
+    pub estimate_over: bool,
+    /// Whether the estimate lies beyond red, likewise.
     pub estimate_red: bool,
     /// Log evidence that it is beyond red.
     pub red: f64,
@@ -42,14 +45,14 @@ pub(super) enum Rule {
 
 impl Tests {
     pub(super) fn shown(&self) -> bool {
-        self.against >= self.against_needed
+        self.against >= self.against_needed && self.estimate_over
     }
 
     /// The first rule that holds, hardest first.
     pub(super) fn rule(&self, profile: Profile) -> Rule {
         if self.over_rollback {
             Rule::OverRollbackBand
-        } else if self.red >= self.against_needed {
+        } else if self.red >= self.against_needed && self.estimate_over {
             Rule::RedShown
         } else if self.shown() && self.estimate_red {
             Rule::ShownBeyondRed

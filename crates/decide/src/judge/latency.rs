@@ -3,19 +3,27 @@
 
 use super::Question;
 use super::finding::{self, Rule, Tests, milli, ratio_bp, times};
+use super::noise::{self, Noise};
 use std::collections::BTreeMap;
 use taxiway_model::counts::Histogram;
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
 use taxiway_model::verdict::{MetricFinding, SideFinding};
 use taxiway_stats::histogram::{self, Bucket, SCALE};
-use taxiway_stats::{exclude, latency};
+use taxiway_stats::{exclude, latency, reject};
 
 /// Requests below which a quantile of the time just past is not held against an absolute band.
 const BAND_REQUESTS_MIN: u64 = 20;
 
 /// Absolute bands look at the time just past.
 const TRAILING_MS: u64 = 60_000;
+
+/// Windows that a conviction takes at least: a single stall is one event, however many requests it
+/// makes slow.
+const WINDOWS_MIN: f64 = 3.0;
+
+/// Only read by the cap, which asks a test for the sum of a state's wealth.
+const HORIZON_S: f64 = 3_600.0;
 
 /// The fold of one latency.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +40,10 @@ pub(super) struct Evidence {
     slow: [u64; 4],
     judged_ms: u64,
     trailing: Vec<(u64, Histogram, Histogram)>,
+    /// How far the baseline's requests are from independent, by quantile.
+    noise: Vec<Noise>,
+    /// The most that one window may add to the evidence, in nats.
+    cap: f64,
 }
 
 impl Evidence {
@@ -57,6 +69,8 @@ impl Evidence {
             slow: [0; 4],
             judged_ms: 0,
             trailing: Vec::new(),
+            noise: vec![Noise::new(); latency::QUANTILES.len()],
+            cap: finding::needed_against(policy, metric) / WINDOWS_MIN,
         }
     }
 
@@ -64,9 +78,15 @@ impl Evidence {
         let elapsed_s = span_ms as f64 / 1e3;
         let (canary, baseline) = (total(canary).latency, total(baseline).latency);
         let (slow, usual) = (buckets(&canary), buckets(&baseline));
-        let counted = self.tolerance.0.fold(&mut self.tolerance.1, &slow, &usual, elapsed_s);
-        self.red.0.fold(&mut self.red.1, &slow, &usual, elapsed_s);
+        let phi = self.noise.iter().map(Noise::phi).fold(1.0, f64::max);
+        let counted = fold_quietly(&mut self.tolerance, phi, self.cap, &slow, &usual, elapsed_s);
+        fold_quietly(&mut self.red, phi, self.cap, &slow, &usual, elapsed_s);
         let quantiles = self.tolerance.0.quantiles();
+        for ((noise, exceedance), q) in self.noise.iter_mut().zip(&counted).zip(quantiles) {
+            if let Some(exceedance) = exceedance {
+                noise.fold(exceedance.window.baseline, 1.0 - q);
+            }
+        }
         let tail = quantiles.iter().position(|q| (*q - 0.95).abs() < 1e-9).unwrap_or(0);
         if let Some(exceedance) = counted.get(tail).copied().flatten() {
             for (test, state) in self.excluded.values_mut() {
@@ -100,13 +120,20 @@ impl Evidence {
         sum.total() >= BAND_REQUESTS_MIN && value_us(&sum, q).is_some_and(|value| value > band_us)
     }
 
-    /// Whether a quantile of the canary lies beyond red times the baseline's.
-    fn estimate_red(&self, red: f64) -> bool {
-        let [canary, baseline] = &self.paired;
-        self.tolerance.0.quantiles().iter().any(|q| {
-            let enough = canary.total() as f64 * (1.0 - q) >= 5.0;
-            let beyond = |c: u64, b: u64| c as f64 > red * b as f64;
-            enough && value_us(canary, *q).zip(value_us(baseline, *q)).is_some_and(|(c, b)| beyond(c, b))
+    /// Whether a quantile of the canary lies beyond so many times the baseline's, over everything
+    /// or over the time just past.
+    fn estimate_beyond(&self, times: f64) -> bool {
+        let mut recent = [Histogram::default(), Histogram::default()];
+        for (_, canary, baseline) in self.trailing.iter().filter(|(_, c, b)| c.total() > 0 && b.total() > 0) {
+            recent[0].merge(canary);
+            recent[1].merge(baseline);
+        }
+        [&self.paired, &recent].into_iter().any(|[canary, baseline]| {
+            self.tolerance.0.quantiles().iter().any(|q| {
+                let enough = canary.total() as f64 * (1.0 - q) >= 5.0;
+                let beyond = |(c, b): (u64, u64)| c as f64 > times * b as f64;
+                enough && value_us(canary, *q).zip(value_us(baseline, *q)).is_some_and(beyond)
+            })
         })
     }
 
@@ -115,7 +142,8 @@ impl Evidence {
         Tests {
             against: self.tolerance.0.ln_evidence(&self.tolerance.1),
             against_needed: finding::needed_against(policy, metric),
-            estimate_red: self.estimate_red(f64::from(metric.red_bp) / 1e4),
+            estimate_over: self.estimate_beyond(f64::from(metric.tolerance_bp) / 1e4),
+            estimate_red: self.estimate_beyond(f64::from(metric.red_bp) / 1e4),
             red: self.red.0.ln_evidence(&self.red.1),
             over_rollback: self.over(metric.rollback_above, q, false),
             over_hold: self.over(metric.hold_above, q, false),
@@ -164,12 +192,8 @@ impl Evidence {
     fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
         let q = quantile(metric);
         let ms = |histogram: &Histogram| value_us(histogram, q).map_or("none".to_owned(), in_ms);
-        let values = format!(
-            "p{} canary {} against baseline {}",
-            q * 100.0,
-            ms(&self.paired[0]),
-            ms(&self.paired[1])
-        );
+        let values =
+            format!("p{} canary {} against baseline {}", q * 100.0, ms(&self.paired[0]), ms(&self.paired[1]));
         let band = |us: Option<u64>| in_ms(us.unwrap_or_default());
         match rule {
             Rule::OverRollbackBand => {
@@ -198,6 +222,25 @@ impl Evidence {
             },
         }
     }
+}
+
+/// Folds a window with its information divided by `phi` and its weight capped.
+fn fold_quietly(
+    (test, state): &mut (latency::Test, latency::State),
+    phi: f64,
+    cap: f64,
+    canary: &[Bucket],
+    baseline: &[Bucket],
+    elapsed_s: f64,
+) -> Vec<Option<latency::Exceedance>> {
+    let before = test.ln_evidences(state);
+    let dispersed = test.clone().dispersed(phi).expect("the dispersion is clamped to what the test takes");
+    let counted = dispersed.fold(state, canary, baseline, elapsed_s);
+    let single = reject::Test::new(1.0, 0.0, HORIZON_S).expect("fixed numbers within bounds");
+    for (state, before) in state.worse.iter_mut().zip(before) {
+        noise::capped(&single, before, state, cap);
+    }
+    counted
 }
 
 fn quantile(metric: &MetricPolicy) -> f64 {

@@ -68,7 +68,9 @@ impl Evidence {
     }
 }
 
-fn pair((class, counts): (&String, &taxiway_model::counts::Counts)) -> (String, taxiway_model::counts::Counts) {
+fn pair(
+    (class, counts): (&String, &taxiway_model::counts::Counts),
+) -> (String, taxiway_model::counts::Counts) {
     (class.clone(), counts.clone())
 }
 
@@ -101,7 +103,8 @@ impl State {
         evidence::merge(&mut self.canary, &window.canary);
         evidence::merge(&mut self.baseline, &window.baseline);
         if baseline.requests > 0 {
-            let expected = canary.requests as i64 * baseline.errors() as i64 * 1_000 / baseline.requests as i64;
+            let expected =
+                canary.requests as i64 * baseline.errors() as i64 * 1_000 / baseline.requests as i64;
             self.excess_milli += canary.errors() as i64 * 1_000 - expected;
         }
         for (metric, evidence) in policy.metrics.iter().zip(&mut self.metrics) {

@@ -79,7 +79,10 @@ pub(super) fn suffices(
         return true;
     }
     let Some(judgement) = &flight.judgement else {
-        draft.wait(WaitingOn::Evidence { sentence: "waiting for the first judgement".to_owned(), left_ms: None });
+        draft.wait(WaitingOn::Evidence {
+            sentence: "waiting for the first judgement".to_owned(),
+            left_ms: None,
+        });
         return false;
     };
     match judgement.verdict {
@@ -128,8 +131,9 @@ fn ask(flight: &Flight, index: u16, sentence: &str, draft: &mut Draft) {
     if let Some(budget) = flight.plan.analysis.harm_budget_requests {
         let harm = expected_harm(flight, index);
         if harm <= budget && !flight.on_last_step() {
-            let sentence =
-                format!("{sentence}; more traffic may cost up to {harm} failed requests of the {budget} allowed");
+            let sentence = format!(
+                "{sentence}; more traffic may cost up to {harm} failed requests of the {budget} allowed"
+            );
             draft.events.push(Event::EvidenceWaived { step: index, sentence });
             return;
         }

@@ -4,9 +4,7 @@
 use super::{Draft, LOOK_SOON_MS, Situation};
 use crate::environment::Environment;
 use std::collections::BTreeMap;
-use taxiway_model::decision::{
-    Action, DesiredVersion, DesiredWorkload, WaitingOn, table_digest,
-};
+use taxiway_model::decision::{Action, DesiredVersion, DesiredWorkload, WaitingOn, table_digest};
 use taxiway_model::event::{Event, Split};
 use taxiway_model::ids::{Generation, VersionName};
 use taxiway_model::observation::{InstancePhase, Observed, TrafficStatus, WorkloadStatus};
@@ -53,7 +51,8 @@ pub(super) fn ready(
 ) -> Reached {
     let state = situation.state;
     let mut grown = state.workload.replicas.clone();
-    for (version, count) in want {
+    // A version of which no instance is wanted has no entry: else it would come and go for ever.
+    for (version, count) in want.iter().filter(|(_, count)| **count > 0) {
         let have = grown.entry(version.clone()).or_default();
         *have = (*have).max(*count);
     }
@@ -179,8 +178,7 @@ pub(super) fn keep_routes<'a>(
         draft.look_within(LOOK_SOON_MS);
         return None;
     };
-    let in_force =
-        traffic.table == Some(table_digest(&table)) && traffic.generation == table.generation;
+    let in_force = traffic.table == Some(table_digest(&table)) && traffic.generation == table.generation;
     let lease_low = table.canary.is_some() && traffic.lease_left_ms < LEASE_MS / 2;
     if !in_force || lease_low {
         draft.actions.push(Action::ApplyRoutes(Box::new(table.clone())));
@@ -188,10 +186,12 @@ pub(super) fn keep_routes<'a>(
     in_force.then_some((table, traffic))
 }
 
-/// The complete table for the intended split; none while there is no plan.
+/// The complete table for the intended split; none while there is no plan, or while the target does
+/// not say where the instances are: the router keeps those it has.
 fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option<RouteTable> {
     let state = situation.state;
     let plan = state.plan.as_ref()?;
+    let status = situation.seen.workload.known()?;
     let split = &state.routes.split;
     let step = split.step.and_then(|index| plan.step(index));
     let canary = split.canary.as_ref().map(|version| CanaryRoute {
@@ -203,20 +203,18 @@ fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option
         drain_ms: plan.deadlines.drain_ms,
     });
     let mut backends: BTreeMap<VersionName, Vec<Backend>> = BTreeMap::new();
-    if let Observed::Known(status) = &situation.seen.workload {
-        for instance in &status.instances {
-            let protocol = state
-                .versions
-                .get(&instance.version)
-                .map(|known| known.version.target.protocol)
-                .unwrap_or_default();
-            let wanted = instance.number < want.get(&instance.version).copied().unwrap_or(0);
-            let accepting = wanted && instance.phase == InstancePhase::Ready;
-            let draining = matches!(instance.phase, InstancePhase::Ready | InstancePhase::Stopping);
-            if accepting || draining {
-                let backend = Backend { address: instance.address.clone(), protocol, accepting };
-                backends.entry(instance.version.clone()).or_default().push(backend);
-            }
+    for instance in &status.instances {
+        let protocol = state
+            .versions
+            .get(&instance.version)
+            .map(|known| known.version.target.protocol)
+            .unwrap_or_default();
+        let wanted = instance.number < want.get(&instance.version).copied().unwrap_or(0);
+        let accepting = wanted && instance.phase == InstancePhase::Ready;
+        let draining = matches!(instance.phase, InstancePhase::Ready | InstancePhase::Stopping);
+        if accepting || draining {
+            let backend = Backend { address: instance.address.clone(), protocol, accepting };
+            backends.entry(instance.version.clone()).or_default().push(backend);
         }
     }
     Some(RouteTable {

@@ -64,8 +64,7 @@ pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) 
         exposure::keep_routes(situation, &want, draft);
         return;
     }
-    if exposure::reach(situation, &Place { want: &want, serve }, draft) != Reached::Routed
-        || draft.decided()
+    if exposure::reach(situation, &Place { want: &want, serve }, draft) != Reached::Routed || draft.decided()
     {
         return;
     }
@@ -99,12 +98,9 @@ fn split(state: &Environment, flight: &Flight, index: u16, step: &Step) -> Split
     let version = Some(flight.plan.version.name.clone());
     match &state.stable {
         None => Split { baseline: version, canary: None, weight: WeightBp::ZERO, step: Some(index) },
-        Some(stable) => Split {
-            baseline: Some(stable.clone()),
-            canary: version,
-            weight: step.weight,
-            step: Some(index),
-        },
+        Some(stable) => {
+            Split { baseline: Some(stable.clone()), canary: version, weight: step.weight, step: Some(index) }
+        }
     }
 }
 
@@ -125,9 +121,8 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
     let deadlines = &flight.plan.deadlines;
     let version = &flight.plan.version.name;
     if let Some(generation) = exposure::ahead(situation) {
-        let sentence = format!(
-            "the router was sent back ({generation}) and the record of why was lost in a crash"
-        );
+        let sentence =
+            format!("the router was sent back ({generation}) and the record of why was lost in a crash");
         return Some((ReturnCause::Invariant, sentence));
     }
     if let Observed::Known(status) = &situation.seen.workload {
@@ -168,8 +163,7 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
     if let Some((source, since, why)) = &flight.source
         && situation.now.since_ms(*since) > deadlines.source_ms
     {
-        let sentence =
-            format!("no evidence from {source} for {}: {why}", ForPeople(deadlines.source_ms));
+        let sentence = format!("no evidence from {source} for {}: {why}", ForPeople(deadlines.source_ms));
         return Some((ReturnCause::Source, sentence));
     }
     None
@@ -184,8 +178,7 @@ fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool
             true
         }
         (Observed::Unknown { .. }, Some((source, since, why))) => {
-            let left_ms =
-                flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
+            let left_ms = flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
             draft.wait(WaitingOn::Source { source: source.clone(), why: why.clone(), left_ms });
             false
         }
@@ -198,13 +191,7 @@ fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool
 }
 
 /// Judges; true when the judgement changed something.
-fn judged(
-    situation: &Situation<'_>,
-    flight: &Flight,
-    index: u16,
-    step: &Step,
-    draft: &mut Draft,
-) -> bool {
+fn judged(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, draft: &mut Draft) -> bool {
     if !step.analysis || flight.evidence.windows() == 0 {
         return false;
     }
