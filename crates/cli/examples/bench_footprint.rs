@@ -32,7 +32,8 @@ fn main() {
         .replace("127.0.0.1:0", &address.to_string());
     std::fs::write(&file, text).expect("a file in a fresh directory");
     let data = dir.path().join("data");
-    let released = run(&program, &data, &["release", file.to_str().expect("a path in UTF-8"), "--version", "v1"]);
+    let released =
+        run(&program, &data, &["release", file.to_str().expect("a path in UTF-8"), "--version", "v1"]);
     assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
     let processes = processes(&data);
     let total_kib: u64 = processes.iter().map(|(_, kib)| kib).sum();

@@ -76,7 +76,8 @@ fn measure(rounds: usize, append_delay_ms: u64) -> serde_json::Value {
     let stop = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicU64::new(0));
     let clients: Vec<_> = (0..CLIENTS).map(|_| client(listen.clone(), &stop, &sent)).collect();
-    let mut shifts: Vec<i64> = (0..rounds).map(|_| round(&engine, &runner, &stream, &spec, &*traffic)).collect();
+    let mut shifts: Vec<i64> =
+        (0..rounds).map(|_| round(&engine, &runner, &stream, &spec, &*traffic)).collect();
     stop.store(true, Ordering::SeqCst);
     for client in clients {
         client.join().expect("a client does not panic");
@@ -90,7 +91,13 @@ fn measure(rounds: usize, append_delay_ms: u64) -> serde_json::Value {
 }
 
 /// One release that is exposed, gets traffic, and is sent back; microseconds.
-fn round(engine: &Engine, runner: &Runner, stream: &StreamId, spec: &ServiceSpec, traffic: &dyn Traffic) -> i64 {
+fn round(
+    engine: &Engine,
+    runner: &Runner,
+    stream: &StreamId,
+    spec: &ServiceSpec,
+    traffic: &dyn Traffic,
+) -> i64 {
     start(engine, runner, stream, spec, "v2");
     let canary = name("v2");
     let routed = || traffic.counts(stream).ok().and_then(|counts| counts.last_routed.get(&canary).copied());
@@ -281,7 +288,13 @@ impl<L: Log> Log for Slow<L> {
         self.inner.snapshot(stream, format)
     }
 
-    fn keep_snapshot(&self, stream: &StreamId, format: u32, seq: u64, bytes: &[u8]) -> Result<(), log::Error> {
+    fn keep_snapshot(
+        &self,
+        stream: &StreamId,
+        format: u32,
+        seq: u64,
+        bytes: &[u8],
+    ) -> Result<(), log::Error> {
         self.inner.keep_snapshot(stream, format, seq, bytes)
     }
 

@@ -121,7 +121,7 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         change, check, explain, hidden, history, init, log, release, replay, shell, status, stop,
     };
     match verb {
-        Verb::Release(args) => release::run(global, args),
+        Verb::Release(args) => release::run(global, &args),
         Verb::Status(args) => status::run(global, &args),
         Verb::Explain(args) => explain::run(global, &args),
         Verb::Promote(args) => change::promote(global, &args),
@@ -138,11 +138,11 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::Stop(args) => stop::run(global, &args),
         Verb::Init(args) => init::run(global, &args),
         Verb::Check(args) => check::run(global, &args),
-        Verb::Schema => check::schema(),
+        Verb::Schema => Ok(check::schema()),
         Verb::Demo(args) => crate::demo::run(global, &args),
-        Verb::Completions(args) => shell::completions(&args),
+        Verb::Completions(args) => Ok(shell::completions(&args)),
         Verb::Man(args) => shell::man(&args),
-        Verb::Reference(args) => shell::reference(&args),
+        Verb::Reference(args) => Ok(shell::reference(&args)),
         Verb::Resident(args) => hidden::resident(global, &args),
         Verb::Keep => hidden::keep(global),
         Verb::Proxy => hidden::proxy(global),

@@ -18,12 +18,11 @@ pub(crate) struct Data(PathBuf);
 impl Data {
     /// The directory that `--data` or `TAXIWAY_DATA` names, else the one beside `file`.
     pub(crate) fn for_file(given: Option<&Path>, file: &Path) -> Result<Self, CliError> {
-        match given {
-            Some(path) => Self::at(path),
-            None => {
-                let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-                Self::at(&folder.unwrap_or(Path::new(".")).join(NAME))
-            }
+        if let Some(path) = given {
+            Self::at(path)
+        } else {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Self::at(&folder.unwrap_or(Path::new(".")).join(NAME))
         }
     }
 

@@ -16,7 +16,12 @@ mod follow;
 mod output;
 mod reference;
 mod resident;
-#[allow(dead_code, unused_imports, unreachable_pub, reason = "views are complete beside the verbs that draw them")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "views are complete beside the verbs that draw them"
+)]
 mod view;
 
 fn main() -> std::process::ExitCode {

@@ -38,10 +38,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
 }
 
 /// The schema for editors.
-pub(crate) fn schema() -> Result<Exit, CliError> {
+pub(crate) fn schema() -> Exit {
     let schema = document::schema::schema();
     output::line(&serde_json::to_string_pretty(&schema).expect("a schema is plain data"));
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// Reads a description, or says everything that is wrong with it.

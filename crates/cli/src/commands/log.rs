@@ -60,9 +60,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         Some(What::Checkpoint) => {
             let made: Checkpoint = client.get("/v1/log/checkpoint")?;
             if global.json {
-                output::json(&made)
+                output::json(&made);
             } else {
-                output::line(made.note.trim_end())
+                output::line(made.note.trim_end());
             }
             Ok(Exit::Done)
         }
@@ -85,10 +85,14 @@ fn print(global: &Global, client: &Client, args: &Args) -> Result<Exit, CliError
             kept.extend(entries);
             kept.drain(..kept.len().saturating_sub(count));
         } else {
-            entries.iter().for_each(|entry| show(global, entry));
+            for entry in &entries {
+                show(global, entry);
+            }
         }
     }
-    kept.iter().for_each(|entry| show(global, entry));
+    for entry in &kept {
+        show(global, entry);
+    }
     if args.follow { follow(global, client, after, &only) } else { Ok(Exit::Done) }
 }
 

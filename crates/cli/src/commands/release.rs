@@ -58,11 +58,11 @@ pub(crate) struct Args {
     timeout: Option<Duration>,
 }
 
-pub(crate) fn run(global: &Global, args: Args) -> Result<Exit, CliError> {
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     // All that can be wrong with the input is found before anything is started.
     let service = check::read(&args.file)?;
     let version = VersionName::new(args.version.clone())?;
-    let provenance = provenance(&args)?;
+    let provenance = provenance(args)?;
     let data = Data::for_file(global.data.as_deref(), &args.file)?;
     let until = args.until.as_deref().map(step_name).transpose()?;
     let client = Client::connect(&data, if args.dry_run { Need::Read } else { Need::Act })?;
@@ -101,6 +101,7 @@ pub(crate) fn run(global: &Global, args: Args) -> Result<Exit, CliError> {
 
 /// Starts; when the answer is lost with the resident process, looks whether it was done.
 pub(crate) fn start(client: &Client, request: &StartRequest) -> Result<StartAnswer, CliError> {
+    let asked_at = jiff::Timestamp::now().as_microsecond();
     match client.post("/v1/releases", request) {
         Err(error) if error.exit() == Exit::Unreachable && !request.dry_run => {
             let dry = StartRequest { dry_run: true, ..request.clone() };
@@ -108,7 +109,7 @@ pub(crate) fn start(client: &Client, request: &StartRequest) -> Result<StartAnsw
             let path = crate::client::of_stream("history", &answer.stream);
             let known: Vec<HistoryEntry> = client.get(&format!("{path}?limit=1")).unwrap_or_default();
             match known.first() {
-                Some(last) if last.version == request.version && last.outcome.is_none() => {
+                Some(last) if last.version == request.version && last.accepted_at.0 >= asked_at => {
                     answer.release = Some(last.release.clone());
                     Ok(answer)
                 }

@@ -42,11 +42,11 @@ enum Page {
     Errors,
 }
 
-pub(crate) fn completions(args: &Completions) -> Result<Exit, CliError> {
+pub(crate) fn completions(args: &Completions) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command(), "taxiway", &mut script);
     output::line(String::from_utf8_lossy(&script).trim_end());
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 pub(crate) fn man(args: &Man) -> Result<Exit, CliError> {
@@ -63,7 +63,7 @@ pub(crate) fn man(args: &Man) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-pub(crate) fn reference(args: &Reference) -> Result<Exit, CliError> {
+pub(crate) fn reference(args: &Reference) -> Exit {
     output::line(
         match args.page {
             Page::Cli => reference::cli(),
@@ -72,5 +72,5 @@ pub(crate) fn reference(args: &Reference) -> Result<Exit, CliError> {
         }
         .trim_end(),
     );
-    Ok(Exit::Done)
+    Exit::Done
 }

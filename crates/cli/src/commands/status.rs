@@ -33,7 +33,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     wanted.service = wanted.service.or_else(|| args.name.clone());
     let one = wanted.service.is_some() || wanted.environment.is_some();
     if args.watch {
-        return watch(global, &client, one.then(|| client.stream(&wanted)).transpose()?, args.timeout);
+        let only = one.then(|| client.stream(&wanted)).transpose()?;
+        return watch(global, &client, only.as_ref(), args.timeout);
     }
     if one {
         let status: Status = client.get(&of_stream("status", &client.stream(&wanted)?))?;
@@ -56,12 +57,12 @@ fn show(global: &Global, statuses: &[Status]) {
 fn watch(
     global: &Global,
     client: &Client,
-    only: Option<taxiway_model::ids::StreamId>,
+    only: Option<&taxiway_model::ids::StreamId>,
     timeout: Option<Duration>,
 ) -> Result<Exit, CliError> {
     let began = Instant::now();
     let mut path = format!("/v1/updates?after={}&figures=true", u64::MAX >> 1);
-    if let Some(stream) = &only {
+    if let Some(stream) = only {
         path = format!("{path}&service={}&environment={}", stream.service, stream.environment);
     }
     let live = output::is_watched() && !global.json;

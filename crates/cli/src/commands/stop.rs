@@ -11,7 +11,7 @@ use crate::family::{self, Role, holder};
 use crate::output;
 
 /// How long a graceful stop may take: the drain of the proxy, then the longest grace of an instance.
-const STOP_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}

@@ -40,7 +40,7 @@ impl Parts {
         let folder = program.parent().unwrap_or(Path::new("."));
         let parts = Self { shop: folder.join("shop"), load: folder.join("load") };
         if !parts.are_there() {
-            parts.build(folder).map_err(missing)?;
+            Self::build(folder).map_err(missing)?;
         }
         if parts.are_there() {
             return Ok(parts);
@@ -53,7 +53,7 @@ impl Parts {
     }
 
     /// Builds them where this program was built, with the same profile.
-    fn build(&self, folder: &Path) -> Result<(), String> {
+    fn build(folder: &Path) -> Result<(), String> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         if !repository.join("examples/shop/Cargo.toml").is_file() {
             return Err(format!("there is no shop and load in {}", folder.display()));

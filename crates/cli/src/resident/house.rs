@@ -29,7 +29,7 @@ const STOP_DRAIN_MS: u64 = 5_000;
 const STOP_GRACE: Duration = Duration::from_secs(8);
 
 /// How long a process that only reads stays; the next question starts another one.
-const READER_MAX: Duration = Duration::from_secs(60);
+const READER_MAX: Duration = Duration::from_mins(1);
 
 /// How long a start of the proxy may take.
 const PROXY_MS_MAX: u64 = 5_000;
