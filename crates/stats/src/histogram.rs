@@ -67,6 +67,47 @@ pub fn quantile(buckets: &[Bucket], q: f64, scale: u32) -> Option<f64> {
     Some(libm::exp2((f64::from(index) + part.clamp(0.0, 1.0)) / libm::exp2(f64::from(scale))))
 }
 
+/// A histogram with running sums, for many questions about the same values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranked {
+    indices: Vec<i32>,
+    /// Values up to and including each bucket.
+    up_to: Vec<u64>,
+}
+
+impl Ranked {
+    /// Sums buckets sorted by index; saturates.
+    pub fn new(buckets: &[Bucket]) -> Self {
+        let mut sum = 0u64;
+        let (indices, up_to) = buckets
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(index, count)| {
+                sum = sum.saturating_add(*count);
+                (*index, sum)
+            })
+            .unzip();
+        Self { indices, up_to }
+    }
+
+    /// As [`total`].
+    pub fn total(&self) -> u64 {
+        self.up_to.last().copied().unwrap_or(0)
+    }
+
+    /// As [`above`].
+    pub fn above(&self, index: i32) -> u64 {
+        let at = self.indices.partition_point(|known| *known <= index);
+        self.total() - at.checked_sub(1).map_or(0, |last| self.up_to[last])
+    }
+
+    /// As [`quantile_bucket`].
+    pub fn quantile_bucket(&self, q: f64) -> Option<i32> {
+        let wanted = q.clamp(0.0, 1.0) * self.total() as f64;
+        self.indices.get(self.up_to.partition_point(|sum| (*sum as f64) < wanted)).copied()
+    }
+}
+
 /// Adds `more` into `sum`; both sorted by index, the result sorted, counts saturating. Linear unless buckets are new.
 pub fn merge(sum: &mut Vec<Bucket>, more: &[Bucket]) {
     let mut at = 0;

@@ -6,7 +6,7 @@
 //! every `u`, so a badly chosen `u` costs power and never validity. Paired in time, so drift and outages shared by both
 //! sides cancel; no quantile is estimated and no minimal sample is needed. The evidences of the quantiles are averaged.
 
-use crate::histogram::{self, Bucket, SCALE};
+use crate::histogram::{self, Bucket, Ranked, SCALE};
 use crate::math::{ln, ln_sum};
 use crate::{Arm, Error, Window, exclude, reject};
 
@@ -126,12 +126,13 @@ impl Test {
         baseline: &[Bucket],
         elapsed_s: f64,
     ) -> Vec<Option<Exceedance>> {
-        let past = histogram::merged(&state.before, &state.recent);
+        let past = Ranked::new(&histogram::merged(&state.before, &state.recent));
+        let (canary_ranked, baseline_ranked) = (Ranked::new(canary), Ranked::new(baseline));
         let mut counted = Vec::with_capacity(self.quantiles.len());
         for (number, q) in self.quantiles.iter().enumerate() {
             let threshold = threshold(&past, *q);
-            let exceedance =
-                threshold.map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
+            let exceedance = threshold
+                .map(|threshold| exceedance(&canary_ranked, &baseline_ranked, threshold, self.buckets_up));
             // A window without a threshold still lets the time of the start-time mixture pass.
             let window = exceedance.map_or_else(Window::default, |exceedance| exceedance.window);
             let base_rate = threshold.map_or(0.0, |threshold| share_above(&past, threshold, *q));
@@ -175,27 +176,23 @@ impl State {
 }
 
 /// The bucket whose upper edge comes nearest to quantile `q` of the past, in probability; `None` without a past.
-pub fn threshold(past: &[Bucket], q: f64) -> Option<i32> {
-    let index = histogram::quantile_bucket(past, q)?;
-    let total = histogram::total(past) as f64;
-    let exceed = |index: i32| histogram::above(past, index) as f64 / total;
+pub fn threshold(past: &Ranked, q: f64) -> Option<i32> {
+    let index = past.quantile_bucket(q)?;
+    let total = past.total() as f64;
+    let exceed = |index: i32| past.above(index) as f64 / total;
     let wanted = 1.0 - q;
     let nearer_below = (exceed(index - 1) - wanted).abs() < (exceed(index) - wanted).abs();
     Some(if nearer_below { index - 1 } else { index })
 }
 
 /// Share of the past above the threshold, drawn to what the quantile says while the past is short.
-fn share_above(past: &[Bucket], threshold: i32, q: f64) -> f64 {
-    let (total, above) = (histogram::total(past) as f64, histogram::above(past, threshold) as f64);
-    (above + (1.0 - q) * QUANTILE_WEIGHT) / (total + QUANTILE_WEIGHT)
+fn share_above(past: &Ranked, threshold: i32, q: f64) -> f64 {
+    (past.above(threshold) as f64 + (1.0 - q) * QUANTILE_WEIGHT) / (past.total() as f64 + QUANTILE_WEIGHT)
 }
 
 /// Counts both sides against the threshold bucket; the canary's lies `buckets_up` higher.
-pub fn exceedance(canary: &[Bucket], baseline: &[Bucket], threshold: i32, buckets_up: i32) -> Exceedance {
-    let arm = |buckets: &[Bucket], index: i32| Arm {
-        total: histogram::total(buckets),
-        bad: histogram::above(buckets, index),
-    };
+pub fn exceedance(canary: &Ranked, baseline: &Ranked, threshold: i32, buckets_up: i32) -> Exceedance {
+    let arm = |side: &Ranked, index: i32| Arm { total: side.total(), bad: side.above(index) };
     let window = Window {
         canary: arm(canary, threshold.saturating_add(buckets_up)),
         baseline: arm(baseline, threshold),

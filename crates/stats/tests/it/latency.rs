@@ -1,4 +1,4 @@
-use taxiway_stats::histogram::{self, Bucket};
+use taxiway_stats::histogram::{self, Bucket, Ranked};
 use taxiway_stats::latency;
 
 /// A second of `count` requests, evenly spread over `buckets` buckets from `first` on.
@@ -54,10 +54,10 @@ fn a_healthy_canary_excludes_twice_the_slow_requests() {
 
 #[test]
 fn thresholds_follow_the_quantile() {
-    let past = second(100, 100, 10);
+    let past = Ranked::new(&second(100, 100, 10));
     assert_eq!(latency::threshold(&past, 0.5), Some(149));
     assert_eq!(latency::threshold(&past, 0.99), Some(198));
-    assert_eq!(latency::threshold(&[], 0.5), None);
+    assert_eq!(latency::threshold(&Ranked::new(&[]), 0.5), None);
 }
 
 #[test]

@@ -146,6 +146,15 @@ proptest! {
         }
     }
 
+    /// Running sums answer what counting afresh answers.
+    #[test]
+    fn ranked_histograms_agree(buckets in buckets(), q in 0.0..1.0f64, index in -300..2_100i32) {
+        let ranked = histogram::Ranked::new(&buckets);
+        prop_assert_eq!(ranked.total(), histogram::total(&buckets));
+        prop_assert_eq!(ranked.above(index), histogram::above(&buckets, index));
+        prop_assert_eq!(ranked.quantile_bucket(q), histogram::quantile_bucket(&buckets, q));
+    }
+
     #[test]
     fn histograms_hold_their_quantiles(buckets in buckets(), q in 0.0..1.0f64) {
         if let Some(value) = histogram::quantile(&buckets, q, 6) {
