@@ -36,6 +36,7 @@ use stream::Stream;
 use taxiway_model::event::Event;
 use taxiway_model::ids::StreamId;
 use taxiway_model::record::Recorded;
+use taxiway_model::time::Timestamp;
 
 /// What the engine works with.
 #[derive(Clone)]
@@ -63,6 +64,14 @@ struct Inner {
     epoch: u64,
     streams: Mutex<BTreeMap<StreamId, Arc<Mutex<Stream>>>>,
     listeners: Mutex<Vec<SyncSender<Recorded<Event>>>>,
+    time: Mutex<Time>,
+}
+
+/// The newest time given out, and the monotonic clock then.
+#[derive(Debug, Clone, Copy, Default)]
+struct Time {
+    at: Timestamp,
+    monotonic_ms: u64,
 }
 
 /// Events a slow listener may lag behind before it is dropped and has to read the log instead.
@@ -79,6 +88,7 @@ impl Engine {
                 epoch,
                 streams: Mutex::new(BTreeMap::new()),
                 listeners: Mutex::new(Vec::new()),
+                time: Mutex::new(Time::default()),
             }),
         };
         for (stream, _) in known {
@@ -114,6 +124,23 @@ impl Engine {
 
     fn ports(&self) -> &Ports {
         &self.inner.ports
+    }
+
+    /// Time as decisions see it: the wall clock, or what the monotonic clock makes of the last time
+    /// given out where the wall clock was set back. A deadline is never an hour late.
+    fn now(&self) -> Timestamp {
+        let clock = &self.inner.ports.clock;
+        let (wall, monotonic_ms) = (clock.now(), clock.monotonic_ms());
+        let mut time = lock(&self.inner.time);
+        let at = wall.max(time.at.plus_ms(monotonic_ms.saturating_sub(time.monotonic_ms)));
+        *time = Time { at, monotonic_ms };
+        at
+    }
+
+    /// The log has a time: none before it is given out from now on.
+    fn not_before(&self, at: Timestamp) {
+        let now = self.now();
+        lock(&self.inner.time).at = now.max(at);
     }
 
     fn epoch(&self) -> u64 {

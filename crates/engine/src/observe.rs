@@ -15,7 +15,7 @@ const LEASE_MS: u64 = 60_000;
 
 pub(crate) fn observe(engine: &Engine, stream: &mut Stream) -> Observations {
     let ports = engine.ports();
-    let now = ports.clock.now();
+    let now = engine.now();
     let id = stream.state.stream.clone();
     let workload = ports.workload.observe(&id).map_err(|error| error.to_string());
     let workload = stream.heard("workload", now, workload);
@@ -55,9 +55,19 @@ fn checks(
 
 fn traffic_status(ports: &Ports, stream: &mut Stream, snapshot: Snapshot) -> TrafficStatus {
     let monotonic_ms = ports.clock.monotonic_ms();
+    let snapshot = no_older(stream, snapshot);
     if stream.base.start != snapshot.start {
-        // The router began again: its counters did too, and its table may be another.
-        stream.base = Base { start: snapshot.start, at_ms: monotonic_ms, ..Base::default() };
+        stream.base = match &stream.counts {
+            // The router began again: its counters did too, and its table may be another.
+            Some(_) => Base { start: snapshot.start, at_ms: monotonic_ms, ..Base::default() },
+            // We began again: what was counted before is evidence already, or not ours.
+            None => Base {
+                start: snapshot.start,
+                at_ms: monotonic_ms,
+                versions: snapshot.versions.clone(),
+                mirrored: mirrored(&snapshot),
+            },
+        };
         stream.table = None;
         stream.flight_base = None;
     }
@@ -87,6 +97,24 @@ fn traffic_status(ports: &Ports, stream: &mut Stream, snapshot: Snapshot) -> Tra
     };
     stream.counts = Some(snapshot);
     status
+}
+
+/// An answer that was under way for long may be older than one already heard: its counts must not
+/// be taken for counters that began again, or requests would be evidence twice.
+fn no_older(stream: &Stream, snapshot: Snapshot) -> Snapshot {
+    let fewer = |last: &Snapshot| {
+        last.versions.iter().any(|(version, classes)| {
+            let now = snapshot.versions.get(version).map_or(0, |classes| total(classes).requests);
+            now < total(classes).requests
+        })
+    };
+    match &stream.counts {
+        Some(last) if last.start == snapshot.start && snapshot.at < last.at && fewer(last) => {
+            let Snapshot { versions, mirrored, .. } = last.clone();
+            Snapshot { versions, mirrored, ..snapshot }
+        }
+        _ => snapshot,
+    }
 }
 
 /// Remembers the counts at the beginning of a release; returns when it began.

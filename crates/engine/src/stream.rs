@@ -44,13 +44,23 @@ pub(crate) struct Base {
     pub(crate) mirrored: BTreeMap<VersionName, Classes>,
 }
 
+/// What is wrong with the log; times on the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) why: String,
+    /// When it first failed.
+    pub(crate) since_ms: u64,
+    /// When it failed last.
+    pub(crate) last_ms: u64,
+}
+
 pub(crate) struct Stream {
     pub(crate) state: Environment,
     loaded: bool,
     /// Facts of a way back that was carried out while the log could not be written.
     pub(crate) unlogged: Vec<(Event, Cause, Timestamp)>,
-    /// Why the log cannot be written, and since when (monotonic).
-    pub(crate) log_trouble: Option<(String, u64)>,
+    /// Why the log cannot be written, where it cannot.
+    pub(crate) log_trouble: Option<Trouble>,
     /// Why the stream cannot be understood.
     pub(crate) quarantine: Option<String>,
     pub(crate) base: Base,
@@ -91,7 +101,7 @@ impl Stream {
 
     pub(crate) fn view(&self) -> View {
         let mut troubles = Vec::new();
-        if let Some((why, _)) = &self.log_trouble {
+        if let Some(Trouble { why, .. }) = &self.log_trouble {
             troubles.push(format!("nothing can be recorded: {why}"));
         }
         if let Some(why) = &self.quarantine {
@@ -112,12 +122,20 @@ impl Stream {
             return;
         }
         match self.fold(engine.ports()) {
-            Ok(()) => self.loaded = true,
+            Ok(()) => {
+                self.loaded = true;
+                self.log_trouble = None;
+                engine.not_before(self.state.at);
+            }
             Err(log::Error::Damaged(why)) => {
                 self.quarantine = Some(why);
                 self.loaded = true;
             }
-            Err(error) => self.log_trouble = Some((error.to_string(), engine.ports().clock.monotonic_ms())),
+            Err(error) => {
+                let now_ms = engine.ports().clock.monotonic_ms();
+                let trouble = Trouble { why: error.to_string(), since_ms: now_ms, last_ms: now_ms };
+                self.log_trouble = Some(trouble);
+            }
         }
     }
 
@@ -210,9 +228,16 @@ impl Stream {
         if self.unlogged.is_empty() {
             return Ok(());
         }
-        let records = self.unlogged.iter().map(|(event, cause, at)| to_record(event, cause, *at)).collect();
-        let id = self.state.stream.clone();
-        let appended = engine.ports().log.append(&id, self.state.seq, engine.epoch(), records)?;
+        let appended = match self.append_unlogged(engine) {
+            Err(log::Error::Conflict { .. }) => {
+                self.rebase_unlogged(engine)?;
+                if self.unlogged.is_empty() {
+                    return Ok(());
+                }
+                self.append_unlogged(engine)?
+            }
+            answer => answer?,
+        };
         self.unlogged.clear();
         self.log_trouble = None;
         self.state.seq = appended.seq;
@@ -222,16 +247,54 @@ impl Stream {
         Ok(())
     }
 
+    fn append_unlogged(&self, engine: &Engine) -> Result<log::Appended, log::Error> {
+        let records =
+            self.unlogged.iter().map(|(event, cause, at)| to_record(event, cause, *at)).collect();
+        engine.ports().log.append(&self.state.stream, self.state.seq, engine.epoch(), records)
+    }
+
+    /// An append whose answer was lost had been written after all, perhaps the way back itself: what
+    /// is still missing of it is put on top of what the log says now.
+    fn rebase_unlogged(&mut self, engine: &Engine) -> Result<(), log::Error> {
+        let mut fresh = Self::new(self.state.stream.clone());
+        fresh.fold(engine.ports())?;
+        let release = |state: &Environment| state.flight.as_ref().map(|flight| flight.release.clone());
+        let goes_on = release(&fresh.state) == release(&self.state);
+        self.state = fresh.state;
+        for (event, cause, at) in std::mem::take(&mut self.unlogged) {
+            let returning = self.state.flight.as_ref().is_none_or(|flight| flight.returning.is_some());
+            let event = match event {
+                Event::ReturnDecided { .. } | Event::SignalReceived { .. } if returning || !goes_on => continue,
+                Event::SplitIntended { split, .. } if split == self.state.routes.split => continue,
+                Event::SplitIntended { split, .. } => {
+                    Event::SplitIntended { generation: self.state.generation.next(), split }
+                }
+                Event::AutomationHeld { .. } if self.state.held.is_some() => continue,
+                Event::ReleaseAccepted { ref release, .. } if *release != self.state.next_release() => continue,
+                other => other,
+            };
+            self.take_unlogged(&[event], &cause, at);
+        }
+        Ok(())
+    }
+
     /// Snapshots are taken only when nothing is in flight: the judge's state is a fold of the log.
     fn maybe_snapshot(&mut self, ports: &Ports) {
-        let quiet = self.state.flight.is_none() && self.unlogged.is_empty();
-        if !quiet || self.state.seq < self.snapshot_seq + SNAPSHOT_EVERY {
-            return;
+        if self.is_quiet() && self.state.seq >= self.snapshot_seq + SNAPSHOT_EVERY {
+            self.keep_snapshot(ports);
         }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.state.flight.is_none() && self.unlogged.is_empty()
+    }
+
+    fn keep_snapshot(&mut self, ports: &Ports) {
         let bytes = serde_json::to_vec(&self.state).expect("the state is plain data with string keys");
         match ports.log.keep_snapshot(&self.state.stream, SNAPSHOT_FORMAT, self.state.seq, &bytes) {
             Ok(()) => {
                 self.snapshot_seq = self.state.seq;
+                self.log_trouble = None;
                 // Kept beside the log: what a chain of hashes cannot see is a missing tail.
                 if let Err(error) = ports.log.checkpoint() {
                     tracing::warn!(%error, "no checkpoint was made");
@@ -239,6 +302,19 @@ impl Stream {
             }
             Err(error) => tracing::warn!(%error, "a snapshot was not kept; the log alone suffices"),
         }
+    }
+
+    /// Tries whether the log can be written again where no event is due that would show it: a
+    /// snapshot is a write nobody minds. In flight the next window of evidence shows it.
+    pub(crate) fn probe(&mut self, ports: &Ports) {
+        if self.is_quiet() {
+            self.keep_snapshot(ports);
+        }
+    }
+
+    /// What is wrong with the log, in words; empty when nothing is.
+    pub(crate) fn trouble(&self) -> String {
+        self.log_trouble.as_ref().map(|trouble| trouble.why.clone()).unwrap_or_default()
     }
 
     /// A port answered or did not: since when it does not.
