@@ -94,7 +94,7 @@ fn prepare(skips: &Path) -> Result<(), Error> {
 
 fn skipped(provided: &Provided, tally: &Tally, told_by_tests: &str) -> Vec<String> {
     let missing = provided.missing.iter().cloned();
-    let ignored = tally.ignored.iter().map(|test| format!("{test}: #[ignore]"));
+    let ignored = tally.ignored.iter().cloned();
     let told = told_by_tests.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
     missing.chain(ignored).chain(told).collect()
 }
@@ -126,9 +126,12 @@ mod tests {
     #[test]
     fn every_kind_of_skip_is_listed() {
         let provided = Provided { missing: vec!["nginx: no package".to_owned()], ..Provided::default() };
-        let tally = Tally { ignored: vec!["split::slow".to_owned()], ..Tally::default() };
+        let tally = Tally { ignored: vec!["split::slow: ignored, an hour".to_owned()], ..Tally::default() };
         let listed = skipped(&provided, &tally, "cgroup::limits: no cgroup v2\n\n");
-        assert_eq!(listed, ["nginx: no package", "split::slow: #[ignore]", "cgroup::limits: no cgroup v2"]);
+        assert_eq!(
+            listed,
+            ["nginx: no package", "split::slow: ignored, an hour", "cgroup::limits: no cgroup v2"]
+        );
         assert!(report_skips(&listed));
         assert!(!report_skips(&[]));
     }

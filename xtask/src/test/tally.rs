@@ -5,12 +5,16 @@ use std::process::{Command, Stdio};
 
 use crate::shell::{self, Error};
 
+/// Some tests start their own binary again as a helper process; what that runs is marked as ignored with a reason that
+/// begins like this. Nothing is skipped by it.
+const ROLE: &str = "a role ";
+
 /// The sum over all suites of a run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) passed: u64,
     pub(super) failed: u64,
-    /// Names of tests marked `#[ignore]`.
+    /// Tests marked `#[ignore]`, each with its reason.
     pub(super) ignored: Vec<String>,
     /// Whether cargo itself ended well; a suite that does not compile or is killed prints no count.
     pub(super) succeeded: bool,
@@ -21,8 +25,10 @@ impl Tally {
         if let Some(result) = line.strip_prefix("test result: ") {
             self.passed += number_before(result, " passed");
             self.failed += number_before(result, " failed");
-        } else if let Some((test, "ignored")) = outcome(line) {
-            self.ignored.push(test.to_owned());
+        } else if let Some((test, reason)) = ignored(line)
+            && !reason.starts_with(ROLE)
+        {
+            self.ignored.push(format!("{test}: ignored, {reason}"));
         }
     }
 }
@@ -34,10 +40,10 @@ fn number_before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// The two halves of `test name ... ok`; a reason may follow `ignored`.
-fn outcome(line: &str) -> Option<(&str, &str)> {
-    let (test, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
-    Some((test, outcome.split(',').next().unwrap_or(outcome)))
+/// Name and reason in `test name ... ignored, reason`.
+fn ignored(line: &str) -> Option<(&str, &str)> {
+    let (test, outcome) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    Some((test, outcome.strip_prefix(", ").unwrap_or("without a reason")))
 }
 
 /// Runs the suites, passing their output on; fails only when they cannot be started or read.
@@ -70,12 +76,13 @@ mod tests {
 
     #[test]
     fn suites_are_summed_and_ignored_tests_named() {
-        let output = b"test a::b ... ok\ntest slow ... ignored, needs an hour\nnoise \xff\n\
+        let output = b"test a::b ... ok\ntest slow ... ignored, needs an hour\n\
+            test worker ... ignored, a role that other tests start\ntest bare ... ignored\nnoise \xff\n\
             test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s\n\
             test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n";
         let tally = read(&output[..]).expect("a slice can be read");
         assert_eq!((tally.passed, tally.failed), (15, 2));
-        assert_eq!(tally.ignored, ["slow"]);
+        assert_eq!(tally.ignored, ["slow: ignored, needs an hour", "bare: ignored, without a reason"]);
     }
 
     #[test]
