@@ -63,10 +63,10 @@ fn one(event: &Event, before: &Environment, violations: &mut Vec<Violation>) {
             baseline_stays(replicas, before, violations);
         }
         Event::StepPassed { step, by_hand: false } => passed(*step, before, violations),
-        Event::ReleaseEnded { outcome: Outcome::Released, .. } => {
-            if !flight.is_some_and(|flight| flight.on_last_step() && flight.passed) {
-                breaks("sealed-after-last-step", "the last step has not been passed", violations);
-            }
+        Event::ReleaseEnded { outcome: Outcome::Released, .. }
+            if !flight.is_some_and(|flight| flight.on_last_step() && flight.passed) =>
+        {
+            breaks("sealed-after-last-step", "the last step has not been passed", violations);
         }
         Event::StepEntered { step } => {
             let previous = flight.and_then(|flight| flight.step);

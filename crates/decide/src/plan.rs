@@ -99,19 +99,18 @@ pub fn sound(plan: &Plan) -> Result<(), Refusal> {
     if plan.steps.len() > 100 {
         return Err(bad(format!("the plan has {} steps", plan.steps.len()), "use at most 100"));
     }
-    for pair in plan.steps.windows(2) {
-        if pair[1].weight < pair[0].weight {
+    for (earlier, later) in plan.steps.iter().zip(plan.steps.iter().skip(1)) {
+        if later.weight < earlier.weight {
             let why = format!(
                 "step {} has {} after {} with {}: exposure may only grow",
-                pair[1].name, pair[1].weight, pair[0].name, pair[0].weight
+                later.name, later.weight, earlier.name, earlier.weight
             );
             return Err(bad(why, "order the steps by weight"));
         }
     }
-    let mut names: Vec<_> = plan.steps.iter().map(|step| &step.name).collect();
-    names.sort();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(bad(format!("two steps are called {}", pair[0]), "give each step its own name"));
+    let mut names = std::collections::BTreeSet::new();
+    if let Some(step) = plan.steps.iter().find(|step| !names.insert(&step.name)) {
+        return Err(bad(format!("two steps are called {}", step.name), "give each step its own name"));
     }
     if plan.version.target.replicas == 0 {
         return Err(bad("the target has no replicas".to_owned(), "set replicas to at least 1"));

@@ -186,7 +186,7 @@ fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool
             draft.events.push(Event::SourceRecovered { source: source.clone() });
             true
         }
-        (Observed::Unknown { .. }, None) | (Observed::Known(_), None) => false,
+        (Observed::Unknown { .. } | Observed::Known(_), None) => false,
     }
 }
 
