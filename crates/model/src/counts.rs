@@ -91,7 +91,8 @@ pub struct Counts {
     pub status: [u64; 5],
     /// No answer within the time limit.
     pub timeouts: u64,
-    /// The instance refused, reset or broke the connection before an answer.
+    /// The instance refused, reset or broke the connection before an answer, or in the midst of an
+    /// answer that had begun well (which is then counted by its status, too).
     pub connect_errors: u64,
     /// Time to the last byte of the answer's head, in microseconds.
     pub latency: Histogram,

@@ -244,9 +244,12 @@ impl Body for Download {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Instance { inner, tally } => {
+                tally.hands_on(false);
                 let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
-                if matches!(frame, Some(Err(_))) {
-                    tally.broke_off();
+                match frame {
+                    Some(Ok(_)) => tally.hands_on(true),
+                    Some(Err(_)) => tally.broke_off(),
+                    None => {}
                 }
                 Poll::Ready(frame)
             }

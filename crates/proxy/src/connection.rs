@@ -29,7 +29,7 @@ const FIELDS_INLINE: usize = 100;
 /// Resets a client may have pending before the connection is ended (rapid reset, CVE-2023-44487).
 const PENDING_RESETS_MAX: usize = 32;
 /// Bytes buffered per HTTP/2 stream towards a client that reads slowly.
-const H2_SEND_BUFFER: usize = 256 * 1024;
+const H2_SEND_BUFFER: usize = 64 * 1024;
 /// What a request's head that did not come is answered with.
 const TIMEOUT_ANSWER: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

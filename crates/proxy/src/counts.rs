@@ -225,9 +225,10 @@ impl Ledger {
         self.refused[why as usize].fetch_add(1, Relaxed);
     }
 
-    /// Requests open at a version over all cores.
-    pub fn open(&self, name: &VersionName) -> u64 {
-        self.version(name).iter().map(|core| core.open.get()).sum()
+    /// Requests, streams and tunnels open over all versions and cores.
+    pub fn open_total(&self) -> u64 {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.values().flat_map(|cores| cores.iter()).map(|core| core.open.get()).sum()
     }
 
     /// Adds everything counted to a snapshot.

@@ -11,7 +11,7 @@ use crate::table::token_text;
 use crate::watch::Watch;
 use crate::{mirror, tunnel};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SET_COOKIE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, SET_COOKIE, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -142,6 +142,12 @@ fn prepare(
     match pool.protocol {
         UpstreamProtocol::Http1 => {
             head::to_http1(&mut parts);
+            // Only HTTP/1.0 clients may come without; the instance is spoken to in 1.1.
+            if !parts.headers.contains_key(HOST)
+                && let Ok(host) = HeaderValue::try_from(pool.address.to_string())
+            {
+                parts.headers.insert(HOST, host);
+            }
             if let Wants::Upgrade(protocol) = wants {
                 parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 parts.headers.insert(UPGRADE, protocol);

@@ -25,6 +25,10 @@
 //! before a single byte of the request was written; then the same instance gets it over another
 //! connection (see [`pool`]). It never sends a canary's request to the baseline instead.
 //!
+//! # Taking over
+//! A proxy started with [`Options::takeover`] on a directory that is served gets the listening
+//! sockets of the one that serves it, which then finishes what is open and ends (see [`takeover`]).
+//!
 //! # Where to read first
 //! [`exchange`] is one request from head to tail. [`table`], [`split`], [`health`], [`histogram`]
 //! and [`head`] are pure. [`core`] is a thread with its own listeners and pools; [`service`] is
@@ -62,6 +66,20 @@ pub mod tls;
 pub mod tunnel;
 pub mod watch;
 pub mod wire;
+
+/// The places where the chaos suite may end this process, by the names of their fail points. They
+/// exist only with the feature `failpoints`.
+pub const CRASH_POINTS: [&str; 9] = [
+    "proxy.before-table-persist",
+    "proxy.after-table-persist",
+    "proxy.after-accept",
+    "proxy.before-route",
+    "proxy.after-upstream-connect",
+    "proxy.before-counts-snapshot",
+    "proxy.takeover-received",
+    "proxy.takeover-before-ready",
+    "proxy.takeover-before-leave",
+];
 
 pub use error::Error;
 pub use run::{CONTROL_SOCKET, Options, Running, run, start};

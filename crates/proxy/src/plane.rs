@@ -297,9 +297,12 @@ impl Plane {
         self.leaving.load(SeqCst)
     }
 
-    /// Open client connections.
-    pub fn connections(&self) -> u32 {
-        self.services().iter().map(|service| service.connections.load(Relaxed)).sum()
+    /// Open client connections, and streams and tunnels that outlive theirs.
+    pub fn still_open(&self) -> u64 {
+        let open = |service: &Arc<Service>| {
+            u64::from(service.connections.load(Relaxed)) + service.ledger.open_total()
+        };
+        self.services().iter().map(open).sum()
     }
 
     /// Ends every core, open connections included.

@@ -67,6 +67,7 @@ pub struct Running {
 /// Starts a proxy in this process.
 #[expect(clippy::needless_pass_by_value, reason = "the process's options are given away at its start")]
 pub fn start(options: Options) -> Result<Running, Error> {
+    raise_descriptor_limit();
     let directory = options.directory();
     let mut inheritance = None;
     let lock = match prepare(&directory) {
@@ -152,7 +153,7 @@ impl Running {
         let plane = self.plane.clone();
         self.runtime.block_on(async move {
             let deadline = Instant::now() + Duration::from_millis(drain_ms);
-            while plane.connections() > 0 && Instant::now() < deadline {
+            while plane.still_open() > 0 && Instant::now() < deadline {
                 tokio::time::sleep(Duration::from_millis(LEAVING_POLL_MS)).await;
             }
         });
@@ -164,6 +165,17 @@ impl Running {
             let _ = fs::remove_file(&self.control_socket);
         }
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Raises the soft limit on open files to the hard one: every connection takes a descriptor, and
+/// the usual soft limit of 1,024 is kept for programs that still use `select`.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit on open files stays at {:?}", limit.current);
     }
 }
 

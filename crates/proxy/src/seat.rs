@@ -192,6 +192,7 @@ pub struct Tally {
     ended: Option<End>,
     pool: Option<Rc<Pool>>,
     watch: Option<Arc<Watch>>,
+    handed: bool,
 }
 
 impl Tally {
@@ -199,7 +200,17 @@ impl Tally {
     pub fn begin(seat: &Seat, routed: &Routed, class: usize, begun: Mono, watch: Arc<Watch>) -> Self {
         let (view, version) = (routed.view.clone(), routed.choice.version);
         view.sides[version].counts[seat.core].open.bump();
-        Self { view, core: seat.core, version, class, begun, ended: None, pool: None, watch: Some(watch) }
+        Self {
+            view,
+            core: seat.core,
+            version,
+            class,
+            begun,
+            ended: None,
+            pool: None,
+            watch: Some(watch),
+            handed: false,
+        }
     }
 
     /// The instance that serves it.
@@ -213,6 +224,16 @@ impl Tally {
         if self.ended.is_none() {
             self.ended = Some(end);
             self.view.sides[self.version].slots[self.class].ended(end, now.since_us(self.begun));
+        }
+    }
+
+    /// A piece of the answer was handed on (`true`), or the next is asked for.
+    pub fn hands_on(&mut self, piece: bool) {
+        if self.handed != piece
+            && let Some(watch) = &self.watch
+        {
+            self.handed = piece;
+            if piece { watch.handed_piece() } else { watch.wants_piece() }
         }
     }
 
@@ -235,6 +256,7 @@ impl Drop for Tally {
         if let Some(pool) = &self.pool {
             pool.open().drop_one();
         }
+        self.hands_on(false);
         if let Some(watch) = self.watch.take() {
             watch.end();
         }

@@ -42,6 +42,10 @@ pub struct Watch {
     since: AtomicU64,
     open: AtomicU32,
     write_stalled: AtomicU64,
+    /// Bodies whose last piece was taken and not yet followed by asking for the next.
+    handed: AtomicU32,
+    /// When a piece was taken or asked for last.
+    handed_since: AtomicU64,
     ending: AtomicU8,
     waker: AtomicWaker,
 }
@@ -55,6 +59,8 @@ impl Watch {
             since: AtomicU64::new(clock.now().0),
             open: AtomicU32::new(0),
             write_stalled: AtomicU64::new(0),
+            handed: AtomicU32::new(0),
+            handed_since: AtomicU64::new(0),
             ending: AtomicU8::new(0),
             waker: AtomicWaker::new(),
             clock: clock.clone(),
@@ -82,6 +88,27 @@ impl Watch {
         }
     }
 
+    /// A piece of an answer was handed to the protocol, which asks for the next when there is room.
+    /// An HTTP/2 client can stop reading without the socket ever being full.
+    pub fn handed_piece(&self) {
+        self.handed.store(self.handed.load(Relaxed) + 1, Relaxed);
+        self.handed_since.store(self.clock.recent().0, Relaxed);
+    }
+
+    /// The protocol asks for the next piece, or needs none.
+    pub fn wants_piece(&self) {
+        self.handed.store(self.handed.load(Relaxed).saturating_sub(1), Relaxed);
+        self.handed_since.store(self.clock.recent().0, Relaxed);
+    }
+
+    /// Whether the client has not read for so long.
+    fn is_deaf(&self, now: Mono, limit_ms: u64) -> bool {
+        let stalled = self.write_stalled.load(Relaxed);
+        let full = stalled != 0 && now.since_ms(Mono(stalled)) > limit_ms;
+        let since = Mono(self.handed_since.load(Relaxed));
+        full || (self.handed.load(Relaxed) > 0 && now.since_ms(since) > limit_ms)
+    }
+
     fn bytes_read(&self) {
         if self.phase.load(Relaxed) == IDLE && !self.multiplexed.load(Relaxed) {
             self.phase.store(HEAD, Relaxed);
@@ -100,8 +127,7 @@ impl Watch {
 
     /// Ends the connection if it takes too long for the limits; says what is counted.
     pub fn inspect(&self, now: Mono, limits: &Limits) -> Option<Refused> {
-        let stalled = self.write_stalled.load(Relaxed);
-        if stalled != 0 && now.since_ms(Mono(stalled)) > limits.idle_ms_max {
+        if self.is_deaf(now, limits.idle_ms_max) {
             self.finish(Ending::WriteTimeout);
             return Some(Refused::WriteTimeout);
         }

@@ -3,6 +3,7 @@
 
 mod downgrade;
 mod limits;
+mod operating;
 mod process;
 mod protocols;
 mod routing;
