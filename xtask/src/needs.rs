@@ -21,6 +21,7 @@ pub(crate) struct Need {
 pub(crate) const FOR_TESTS: &[Need] = &[
     Need { program: "cc", package: "gcc", why: "SQLite and ring are built from C" },
     Need { program: "git", package: "git", why: "tidy reads the list of files from it" },
+    Need { program: "prometheus", package: "prometheus", why: "metrics by query are asked of a real one" },
 ];
 
 /// Where the programs are, and what could not be had.

@@ -4,5 +4,6 @@
 pub mod checks;
 pub mod clock;
 pub mod log;
+pub mod metrics;
 pub mod traffic;
 pub mod workload;

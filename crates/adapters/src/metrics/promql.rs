@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::token::{T_ADD, T_DIV, T_MUL, T_SUB, T_SUM};
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Call, Expr, ParenExpr, VectorSelector};
 use taxiway_model::ids::MetricName;
 use taxiway_model::metrics::{Query, Shape};
@@ -59,6 +60,12 @@ pub fn take_apart(
     for (metric, text) in queries {
         let Some(expr) = parsed.get(metric) else { continue };
         let whole = resolved(expr, &parsed, &mut vec![metric.clone()]).and_then(|mut expr| {
+            if expr.value_type() != ValueType::Vector {
+                return fault(
+                    "the query gives no series",
+                    "leave out `scalar()`, brackets of a range and bare numbers",
+                );
+            }
             mark(&mut expr, labels)?;
             Ok(expr)
         });

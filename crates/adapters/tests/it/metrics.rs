@@ -1,3 +1,6 @@
 //! Metrics by query: taking PromQL apart, and asking a Prometheus that is well or is not.
 
+mod faults;
 mod promql;
+mod real;
+mod world;

@@ -112,6 +112,9 @@ fn what_is_not_a_query_is_told() {
     assert_eq!(narrowed.metric.as_str(), "b");
     let range = trouble(&[("a", "up"), ("b", "rate(a[2m])")]);
     assert!(range.hint.contains("a[range:step]"), "{range:?}");
+    for query in ["1 + 1", "scalar(up)", "up[5m]", "'text'"] {
+        assert!(trouble(&[("m", query)]).message.contains("gives no series"), "{query}");
+    }
     let deep = format!("{}up{}", "(".repeat(10_000), ")".repeat(10_000));
     assert!(trouble(&[("m", &deep)]).message.contains("nested"));
 }

@@ -1,0 +1,352 @@
+//! Counts what counters count: series by series, across resets, into one sample for a metric.
+//!
+//! A counter that is lower than before began again at zero, and all of it is new. A series that
+//! comes up beside others that were there is new too (a status that had not occurred), so all of
+//! it counts; the first series ever seen of a side are where counting begins. A series that goes
+//! away keeps its last value: when a scrape is missed, nothing is counted twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taxiway_model::metrics::{Sample, Shape, Tally};
+
+use super::answer::{SERIES_MAX, Vector};
+
+/// The label that says which part of the question a series answers.
+const PART: &str = "taxiway";
+
+/// Newest samples older than this are not what is going on.
+const STALE_S: f64 = 120.0;
+
+/// So much of the total may be missing when bad ones are counted, since instances are read one
+/// after the other.
+const SKEW_SHARE: f64 = 0.01;
+
+/// The counting of one metric.
+#[derive(Debug)]
+pub(super) struct Count {
+    sides: [Side; 2],
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    /// Whether an answer without this side has been seen: then whatever comes is new.
+    was_empty: bool,
+    begun: bool,
+    last: BTreeMap<(usize, String), f64>,
+    /// Counted so far, by part.
+    counted: [f64; 2],
+    /// Counted so far up to each edge, in microseconds.
+    up_to: BTreeMap<u64, f64>,
+    value: Option<f64>,
+    newest_s: Option<f64>,
+}
+
+/// What an answer was worth.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// Both sides are there.
+    Sample(Sample, Option<f64>),
+    /// The source has nothing about a side.
+    Nothing(String),
+    /// The answer cannot be used.
+    Unusable(String),
+}
+
+/// The question about a metric, both sides in one, so that they are of one moment.
+pub(super) fn question(shape: &Shape, canary: &str, baseline: Option<&str>) -> String {
+    let mut terms = Vec::new();
+    for (side, labels) in [("canary", Some(canary)), ("baseline", baseline)] {
+        let Some(labels) = labels else { continue };
+        let selectors = shape.selectors(labels);
+        for (part, selector) in selectors.iter().enumerate() {
+            terms.push(format!("label_replace({selector}, \"{PART}\", \"{side}.{part}\", \"\", \"\")"));
+        }
+        if let (false, Some(last)) = (matches!(shape, Shape::Scalar { .. }), selectors.last()) {
+            let newest = format!("max(timestamp({last}))");
+            terms.push(format!("label_replace({newest}, \"{PART}\", \"{side}.newest\", \"\", \"\")"));
+        }
+    }
+    terms.join(" or ")
+}
+
+impl Count {
+    pub(super) fn new() -> Self {
+        Self { sides: [Side::default(), Side::default()] }
+    }
+
+    /// Takes an answer in. `two_sides`: a baseline was asked for.
+    pub(super) fn take(&mut self, shape: &Shape, two_sides: bool, vector: Vector) -> Outcome {
+        let at_s = vector.at_s;
+        match self.fold(shape, vector) {
+            Err(why) => Outcome::Unusable(why),
+            Ok(seen) => {
+                for (side, name, wanted) in [(0, "canary", true), (1, "baseline", two_sides)] {
+                    if wanted && !seen.contains(&side) {
+                        return self.missing(side, name);
+                    }
+                }
+                self.outcome(shape, two_sides, at_s)
+            }
+        }
+    }
+
+    /// A side that was there and is gone is a source that fell silent.
+    fn missing(&mut self, side: usize, name: &str) -> Outcome {
+        let side = &mut self.sides[side];
+        if side.begun {
+            return Outcome::Unusable(format!("the series of the {name} are gone"));
+        }
+        side.was_empty = true;
+        Outcome::Nothing(format!("no series of the {name} yet"))
+    }
+
+    /// Counts, and returns which sides were there.
+    fn fold(&mut self, shape: &Shape, vector: Vector) -> Result<BTreeSet<usize>, String> {
+        let parts = if matches!(shape, Shape::Counts { .. }) { 2 } else { 1 };
+        let mut seen = BTreeSet::new();
+        let mut values = [0_usize; 2];
+        let mut fresh = Vec::new();
+        for (mut labels, value) in vector.series {
+            let part = labels.remove(PART).unwrap_or_default();
+            let (name, part) = part.split_once('.').ok_or("a series that was not asked for")?;
+            let side = usize::from(name != "canary");
+            if part == "newest" {
+                self.sides[side].newest_s = Some(value);
+                continue;
+            }
+            let part: usize = part.parse().map_err(|_| "a series that was not asked for")?;
+            if let Shape::Scalar { .. } = shape {
+                values[side] += 1;
+                self.sides[side].value = value.is_finite().then_some(value);
+                if value.is_finite() {
+                    seen.insert(side);
+                }
+                continue;
+            }
+            if !value.is_finite() || value < 0.0 {
+                return Err(format!("a counter is {value}"));
+            }
+            if part + 1 == parts {
+                seen.insert(side);
+            }
+            fresh.push((side, part, labels, value));
+        }
+        if values.iter().any(|count| *count > 1) {
+            return Err(format!(
+                "{} series on one side, and one is needed: sum or average them",
+                values[0].max(values[1])
+            ));
+        }
+        for (side, part, labels, value) in fresh {
+            self.sides[side].count(shape, part, &labels, value)?;
+        }
+        for side in &seen {
+            let side = &mut self.sides[*side];
+            side.begun = true;
+            if side.last.len() > 4 * SERIES_MAX {
+                // Series that come and go by the thousand: forgetting is better than growing.
+                side.last.clear();
+                side.begun = false;
+            }
+        }
+        Ok(seen)
+    }
+
+    fn outcome(&self, shape: &Shape, two_sides: bool, at_s: Option<f64>) -> Outcome {
+        let sides = &self.sides[..=usize::from(two_sides)];
+        let newest = sides
+            .iter()
+            .map(|side| side.newest_s.or(at_s))
+            .min_by(|a, b| a.unwrap_or(0.0).total_cmp(&b.unwrap_or(0.0)));
+        let newest = newest.flatten();
+        if let (Some(at_s), Some(newest_s)) = (at_s, newest)
+            && at_s - newest_s > STALE_S
+        {
+            return Outcome::Unusable(format!("its newest samples are {:.0} s old", at_s - newest_s));
+        }
+        let [canary, baseline] = &self.sides;
+        let sample = match shape {
+            Shape::Counts { .. } => {
+                let (Some(canary), Some(baseline)) = (canary.tally(), baseline.tally()) else {
+                    let why = "the query counts more bad ones than there are: it is not a share";
+                    return Outcome::Unusable(why.to_owned());
+                };
+                Sample::Counts { canary, baseline }
+            }
+            Shape::Buckets { .. } => {
+                Sample::Buckets { canary: canary.buckets(), baseline: baseline.buckets() }
+            }
+            Shape::Scalar { .. } => Sample::Scalar { canary: canary.micro(), baseline: baseline.micro() },
+        };
+        Outcome::Sample(sample, newest)
+    }
+}
+
+impl Side {
+    fn count(
+        &mut self,
+        shape: &Shape,
+        part: usize,
+        labels: &BTreeMap<String, String>,
+        value: f64,
+    ) -> Result<(), String> {
+        let key: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+        let old = self.last.insert((part, key.join(",")), value);
+        let more = match old {
+            Some(old) if value >= old => value - old,
+            Some(_) => value,
+            None if self.begun || self.was_empty => value,
+            None => 0.0,
+        };
+        if let Shape::Buckets { unit_us, .. } = shape {
+            let le = labels.get("le").ok_or("a bucket has no label `le`")?;
+            let edge: f64 = le.parse().map_err(|_| format!("`{le}` is not the edge of a bucket"))?;
+            let edge_us =
+                if edge == f64::INFINITY { u64::MAX } else { (edge * *unit_us as f64).round() as u64 };
+            *self.up_to.entry(edge_us).or_default() += more;
+        } else {
+            self.counted[part] += more;
+        }
+        Ok(())
+    }
+
+    /// Bad ones and all; none when there are more bad ones than all.
+    fn tally(&self) -> Option<Tally> {
+        let [bad, total] = self.counted;
+        if bad > total * (1.0 + SKEW_SHARE) + 5.0 {
+            return None;
+        }
+        let total = total.round() as u64;
+        Some(Tally { total, bad: (bad.round() as u64).min(total) })
+    }
+
+    /// Buckets say how many lie at or below their edge; here each value is in one bucket.
+    fn buckets(&self) -> Vec<(u64, u64)> {
+        let mut below = 0_u64;
+        let mut buckets = Vec::new();
+        for (edge, up_to) in &self.up_to {
+            let up_to = (up_to.round() as u64).max(below);
+            buckets.push((*edge, up_to - below));
+            below = up_to;
+        }
+        buckets.retain(|(_, count)| *count > 0);
+        buckets
+    }
+
+    fn micro(&self) -> Option<i64> {
+        let micro = (self.value? * 1e6).round();
+        (micro.abs() < 1e18).then_some(micro as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> Shape {
+        Shape::Counts {
+            bad: "b{__side__=\"\"}".into(),
+            total: "t{__side__=\"\"}".into(),
+            scale_micro: 1_000_000,
+        }
+    }
+
+    fn vector(series: &[(&str, &str, f64)]) -> Vector {
+        let series = series.iter().map(|(part, pod, value)| {
+            (
+                BTreeMap::from([
+                    (PART.to_owned(), (*part).to_owned()),
+                    ("pod".to_owned(), (*pod).to_owned()),
+                ]),
+                *value,
+            )
+        });
+        Vector { at_s: Some(1_000.0), series: series.collect() }
+    }
+
+    fn tallies(outcome: &Outcome) -> [(u64, u64); 2] {
+        let Outcome::Sample(Sample::Counts { canary, baseline }, _) = outcome else { panic!("{outcome:?}") };
+        [canary, baseline].map(|tally| (tally.total, tally.bad))
+    }
+
+    #[test]
+    fn resets_new_series_and_gaps_are_counted_once() {
+        let mut count = Count::new();
+        let mut take = |series: &[_]| count.take(&counts(), true, vector(series));
+        let [c, cb, b, bb] = ["canary.1", "canary.0", "baseline.1", "baseline.0"];
+        assert_eq!(tallies(&take(&[(c, "a", 100.0), (b, "a", 1e6)])), [(0, 0), (0, 0)]);
+        // A first failure brings its series up: it counts.
+        assert_eq!(
+            tallies(&take(&[(c, "a", 110.0), (cb, "a", 3.0), (b, "a", 1e6 + 50.0)])),
+            [(10, 3), (50, 0)]
+        );
+        // The canary's instance restarted.
+        assert_eq!(
+            tallies(&take(&[(c, "a", 7.0), (cb, "a", 0.0), (b, "a", 1e6 + 50.0), (bb, "a", 2.0)])),
+            [(17, 3), (50, 2)]
+        );
+        // An instance is missed once, then there again; another is new.
+        assert_eq!(tallies(&take(&[(c, "b", 5.0), (b, "a", 1e6 + 60.0)])), [(22, 3), (60, 2)]);
+        assert_eq!(tallies(&take(&[(c, "a", 9.0), (c, "b", 5.0), (b, "a", 1e6 + 60.0)])), [(24, 3), (60, 2)]);
+    }
+
+    #[test]
+    fn what_comes_up_after_nothing_is_all_new() {
+        let mut count = Count::new();
+        let nothing = count.take(&counts(), true, vector(&[("baseline.1", "a", 10.0)]));
+        assert_eq!(nothing, Outcome::Nothing("no series of the canary yet".to_owned()));
+        let both = [("canary.1", "a", 40.0), ("baseline.1", "a", 15.0)];
+        assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(40, 0), (5, 0)]);
+        let gone = count.take(&counts(), true, vector(&[("baseline.1", "a", 20.0)]));
+        assert_eq!(gone, Outcome::Unusable("the series of the canary are gone".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_share_or_no_count_is_told() {
+        let mut count = Count::new();
+        count.take(&counts(), false, vector(&[("canary.1", "a", 0.0), ("canary.0", "a", 0.0)]));
+        let more_bad =
+            count.take(&counts(), false, vector(&[("canary.1", "a", 10.0), ("canary.0", "a", 20.0)]));
+        assert!(matches!(more_bad, Outcome::Unusable(why) if why.contains("not a share")));
+        for odd in [f64::NAN, f64::INFINITY, -1.0] {
+            let outcome = Count::new().take(&counts(), false, vector(&[("canary.1", "a", odd)]));
+            assert!(matches!(outcome, Outcome::Unusable(_)), "{odd}");
+        }
+        let old = [("canary.1", "a", 1.0), ("canary.newest", "", 800.0)];
+        let stale = Count::new().take(&counts(), false, vector(&old));
+        assert_eq!(stale, Outcome::Unusable("its newest samples are 200 s old".to_owned()));
+    }
+
+    #[test]
+    fn buckets_become_values_in_one_bucket_each() {
+        let shape = Shape::Buckets {
+            buckets: "x_bucket{__side__=\"\"}".into(),
+            quantile_bp: 9_500,
+            unit_us: 1_000_000,
+            scale_micro: 1_000_000,
+        };
+        let of = |counts: [f64; 3]| {
+            let series = ["0.1", "0.5", "+Inf"].iter().zip(counts).map(|(le, value)| {
+                let labels = [(PART, "canary.0"), ("le", le)].map(|(l, v)| (l.to_owned(), v.to_owned()));
+                (BTreeMap::from(labels), value)
+            });
+            Vector { at_s: Some(1.0), series: series.collect() }
+        };
+        let mut count = Count::new();
+        count.take(&shape, false, of([10.0, 10.0, 10.0]));
+        let outcome = count.take(&shape, false, of([15.0, 18.0, 19.0]));
+        let Outcome::Sample(Sample::Buckets { canary, .. }, _) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(canary, [(100_000, 5), (500_000, 3), (u64::MAX, 1)]);
+    }
+
+    #[test]
+    fn a_value_must_be_one_and_finite() {
+        let shape = Shape::Scalar { expression: "g{__side__=\"\"}".into(), every_ms: 1, why: String::new() };
+        let two = [("canary.0", "a", 1.0), ("canary.0", "b", 2.0)];
+        assert!(matches!(Count::new().take(&shape, false, vector(&two)), Outcome::Unusable(_)));
+        let nan = Count::new().take(&shape, false, vector(&[("canary.0", "a", f64::NAN)]));
+        assert!(matches!(nan, Outcome::Nothing(_)), "0/0 is no data: {nan:?}");
+        let one = Count::new().take(&shape, false, vector(&[("canary.0", "a", 0.25)]));
+        assert!(matches!(one, Outcome::Sample(Sample::Scalar { canary: Some(250_000), baseline: None }, _)));
+    }
+}
