@@ -208,7 +208,8 @@ strategy:
             let lines: Vec<&str> = lines.lines().collect();
             text += &format!("--- {role}\n{}\n", lines[lines.len().saturating_sub(25)..].join("\n"));
         }
-        text
+        let log = self.run(&["log", "--last", "40"]);
+        text + "--- log\n" + &log.out + &log.err
     }
 }
 
