@@ -1,5 +1,6 @@
 //! One stream in memory: the folded log, and what only this process knows of the world.
 
+use crate::observe::rebase;
 use crate::ports::log;
 use crate::stored::{Cause, from_record, to_record};
 use crate::{Engine, Ports};
@@ -61,6 +62,8 @@ pub(crate) struct Stream {
     pub(crate) unlogged: Vec<(Event, Cause, Timestamp)>,
     /// Why the log cannot be written, where it cannot.
     pub(crate) log_trouble: Option<Trouble>,
+    /// An append failed: what it brought may be in the log all the same.
+    pub(crate) unsure: bool,
     /// Why the stream cannot be understood.
     pub(crate) quarantine: Option<String>,
     pub(crate) base: Base,
@@ -85,6 +88,7 @@ impl Stream {
             loaded: false,
             unlogged: Vec::new(),
             log_trouble: None,
+            unsure: false,
             quarantine: None,
             base: Base::default(),
             table: None,
@@ -149,6 +153,26 @@ impl Stream {
         self.loaded = false;
         self.state = Environment::new(self.state.stream.clone());
         self.load(engine);
+        // What it had counted may be on record already.
+        rebase(engine.ports(), self);
+    }
+
+    /// After an append that failed: what the log holds is what happened.
+    pub(crate) fn settle(&mut self, engine: &Engine) {
+        if !self.unsure || !self.unlogged.is_empty() {
+            return;
+        }
+        let mut fresh = Self::new(self.state.stream.clone());
+        match fresh.fold(engine.ports()) {
+            Ok(()) => {
+                self.unsure = false;
+                if fresh.state.seq != self.state.seq {
+                    self.state = fresh.state;
+                    rebase(engine.ports(), self);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the log cannot be read again yet"),
+        }
     }
 
     fn fold(&mut self, ports: &Ports) -> Result<(), log::Error> {
@@ -241,6 +265,8 @@ impl Stream {
         self.unlogged.clear();
         self.log_trouble = None;
         self.state.seq = appended.seq;
+        // The log may have moved their times: what it says is what will be replayed.
+        self.reload(engine);
         let recorded: Vec<_> =
             appended.records.iter().filter_map(|stored| from_record(stored).ok()).collect();
         engine.tell(&recorded);

@@ -54,6 +54,7 @@ impl Engine {
                 }
                 return Err(Error::Log(log::Error::Unavailable(stream.trouble())));
             }
+            stream.settle(self);
             if let Some(why) = &stream.quarantine {
                 return Err(Error::Quarantined(why.clone()));
             }

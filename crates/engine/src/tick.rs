@@ -42,6 +42,7 @@ impl Engine {
             }
             Err(error) => note(self, &mut stream, &error),
         }
+        stream.settle(self);
         for _ in 0..TRANSITIONS_MAX {
             let seen = observe(self, &mut stream);
             let now = self.now();
@@ -176,6 +177,7 @@ fn note(engine: &Engine, stream: &mut Stream, error: &log::Error) {
     let now_ms = engine.ports().clock.monotonic_ms();
     let since_ms = stream.log_trouble.as_ref().map_or(now_ms, |trouble| trouble.since_ms);
     stream.log_trouble = Some(Trouble { why: error.to_string(), since_ms, last_ms: now_ms });
+    stream.unsure = true;
     if let log::Error::Fenced { .. } = error {
         stream.quarantine = Some(error.to_string());
     }

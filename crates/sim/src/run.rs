@@ -9,7 +9,7 @@ use crate::witness::understood;
 use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use taxiway_decide::environment::Past;
+use taxiway_decide::environment::{Environment, Past};
 use taxiway_decide::{plan, replay::replay};
 use taxiway_engine::ports::log::Log;
 use taxiway_engine::{Engine, SubmitError, View};
@@ -342,8 +342,7 @@ impl Run<'_> {
             self.breaks(Invariant::ReplayIsEqual, format!("a judgement differs: {difference:?}"));
         }
         if view.troubles.is_empty() && replayed.state != view.state {
-            let (log, engine) = (replayed.state.seq, view.state.seq);
-            self.breaks(Invariant::ReplayIsEqual, format!("the states differ (log {log}, engine {engine})"));
+            self.breaks(Invariant::ReplayIsEqual, first_difference(&replayed.state, &view.state));
         }
         if self.kept.is_none() {
             self.kept = self.log.checkpoint().ok().map(|checkpoint| checkpoint.note);
@@ -393,6 +392,14 @@ impl Run<'_> {
             history,
         }
     }
+}
+
+/// The first line in which two states differ, as people read them.
+fn first_difference(log: &Environment, engine: &Environment) -> String {
+    let (log, engine) = (format!("{log:#?}"), format!("{engine:#?}"));
+    let differs = log.lines().zip(engine.lines()).find(|(log, engine)| log != engine);
+    let (log, engine) = differs.unwrap_or(("an end", "more"));
+    format!("the log says {} and the engine {}", log.trim(), engine.trim())
 }
 
 fn settled(view: &View) -> bool {
