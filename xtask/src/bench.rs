@@ -84,7 +84,7 @@ fn first_sentence(text: &str) -> String {
 /// The benches there are, a line each.
 pub(crate) fn usage() -> String {
     let mut lines = vec![
-        "  bench proxy [--rounds N] [--seconds N]   throughput per core and p99 beside nginx and HAProxy"
+        "  bench proxy [--real-time]                throughput per core and p99 beside nginx and HAProxy"
             .to_owned(),
         "  bench judge [--quick] [--json]           false alarms and time to detection beside the peers"
             .to_owned(),

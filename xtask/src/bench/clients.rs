@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::process;
 use crate::shell::{self, Error};
 
 /// Connections of both generators.
@@ -88,8 +89,9 @@ impl Load {
         Ok(Self { program: shell::target(root).join("release/load") })
     }
 
-    pub(super) fn run(&self, address: SocketAddr, seconds: u64) -> Result<Latency, Error> {
-        let mut command = Command::new(&self.program);
+    pub(super) fn run(&self, address: SocketAddr, seconds: u64, real_time: bool) -> Result<Latency, Error> {
+        let mut command =
+            if real_time { process::real_time(&self.program) } else { Command::new(&self.program) };
         command.arg(format!("http://{address}")).args(["--json", "--mix", "/item=1"]);
         for (option, number) in [
             ("--rate", RATE),

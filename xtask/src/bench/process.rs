@@ -13,6 +13,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 
+const REAL_TIME: &[&str] = &["--fifo"];
+const PRIORITY: &str = "10";
+
+/// `program` at the same priority from its start on.
+pub(super) fn real_time(program: &std::path::Path) -> Command {
+    let mut command = Command::new("chrt");
+    command.args(REAL_TIME).arg(PRIORITY).arg(program);
+    command
+}
+
 /// A running program with all its children.
 pub(super) struct Process {
     name: String,
@@ -59,6 +69,19 @@ impl Process {
     pub(super) fn cpu_seconds(&self) -> f64 {
         let used = family(self.child.id());
         used.iter().map(|one| one.ticks as f64).sum::<f64>() / TICKS_PER_SECOND
+    }
+
+    /// Puts every thread of the program and its descendants before all ordinary work.
+    pub(super) fn real_time(&self) -> Result<(), Error> {
+        for one in family(self.child.id()) {
+            shell::run(Command::new("chrt").args(REAL_TIME).args([
+                "--all-tasks",
+                "--pid",
+                PRIORITY,
+                &one.pid.to_string(),
+            ]))?;
+        }
+        Ok(())
     }
 
     /// Resident memory of the program and its descendants, in MiB.

@@ -17,6 +17,9 @@ use crate::shell::Error;
 /// Time before each run in which pools fill and branch predictors learn.
 const WARM_UP_SECONDS: u64 = 2;
 
+/// What a record says of the option of that name.
+const REAL_TIME: &str = ", all programs with real-time priority because the machine had other work";
+
 /// One run of one program.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -50,7 +53,7 @@ pub(super) fn run(root: &Path, words: &[String]) -> Result<(), Error> {
     let mut samples: Vec<Vec<Sample>> = compared.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
         for (peer, samples) in compared.iter().zip(&mut samples) {
-            let sample = measure(peer, &find("nginx"), &folder, &clients, options.seconds)?;
+            let sample = measure(peer, &find("nginx"), &folder, &clients, options)?;
             println!(
                 "round {round} {:<8} {:>7.0} requests/s on {:.2} cores = {:>6.0} per core; at a fixed rate p50 {:.2} ms, p99 {:.2} ms",
                 peer.name,
@@ -73,19 +76,23 @@ fn measure(
     nginx: &Path,
     folder: &Path,
     clients: &(Wrk, Load),
-    seconds: u64,
+    options: Options,
 ) -> Result<Sample, Error> {
     let free = process::free_addresses(3)?;
     let addresses = Addresses { v1: free[0], v2: free[1], front: free[2] };
-    let _upstream = peers::start_upstream(nginx, folder, addresses)?;
+    let upstream = peers::start_upstream(nginx, folder, addresses)?;
     let proxy: Process = peer.start(folder, addresses)?;
     let (wrk, load) = clients;
     wrk.run(addresses.front, WARM_UP_SECONDS)?;
     let (before, started) = (proxy.cpu_seconds(), Instant::now());
-    let through = wrk.run(addresses.front, seconds)?;
+    let through = wrk.run(addresses.front, options.seconds)?;
     let (cpu, elapsed) = (proxy.cpu_seconds() - before, started.elapsed().as_secs_f64());
     let memory_mib = proxy.memory_mib();
-    let latency = load.run(addresses.front, seconds)?;
+    if options.real_time {
+        upstream.real_time()?;
+        proxy.real_time()?;
+    }
+    let latency = load.run(addresses.front, options.seconds, options.real_time)?;
     Ok(Sample {
         requests_per_s: through.requests / through.seconds,
         // The CPU was counted a little longer than wrk counted requests; both are seen as rates.
@@ -103,10 +110,11 @@ fn method(options: &Options, compared: &[Peer]) -> String {
     format!(
         "{}. {CONNECTIONS} connections, 1 KiB answers, 90/10 split by user, one worker per core, client and servers on the same \
          machine. Throughput: wrk, closed loop, {} s. Latency: open loop at 5,000 requests/s, {} s, from the moment a request \
-         was due. Median of {} interleaved runs, with the least and the greatest in brackets.",
+         was due{}. Median of {} interleaved runs, with the least and the greatest in brackets.",
         versions.join(", "),
         options.seconds,
         options.seconds,
+        if options.real_time { REAL_TIME } else { "" },
         options.rounds
     )
 }
