@@ -202,7 +202,12 @@ fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option
         lease_ms: LEASE_MS,
         drain_ms: plan.deadlines.drain_ms,
     });
-    let mut backends: BTreeMap<VersionName, Vec<Backend>> = BTreeMap::new();
+    // A version whose instances are all down still has its place: its requests fail as its own.
+    let mut backends: BTreeMap<VersionName, Vec<Backend>> = [&split.baseline, &split.canary]
+        .into_iter()
+        .flatten()
+        .map(|version| (version.clone(), Vec::new()))
+        .collect();
     for instance in &status.instances {
         let protocol = state
             .versions
