@@ -13,6 +13,9 @@ use taxiway_model::time::Timestamp;
 /// How long a lease lasts that we gave; must be what `decide` asks for.
 const LEASE_MS: u64 = 60_000;
 
+/// Counts that have not moved for this long, not even their date, come late.
+const COUNTS_OLD_MS: u64 = 1_000;
+
 pub(crate) fn observe(engine: &Engine, stream: &mut Stream) -> Observations {
     let ports = engine.ports();
     let now = engine.now();
@@ -56,16 +59,25 @@ fn checks(
 fn traffic_status(ports: &Ports, stream: &mut Stream, snapshot: Snapshot) -> TrafficStatus {
     let monotonic_ms = ports.clock.monotonic_ms();
     let snapshot = no_older(stream, snapshot);
+    if stream.counts.as_ref().is_none_or(|last| (last.start, last.at) != (snapshot.start, snapshot.at)) {
+        stream.counts_new_ms = monotonic_ms;
+        if std::mem::take(&mut stream.base.waits) {
+            stream.base.versions.clone_from(&snapshot.versions);
+            stream.base.mirrored = mirrored(&snapshot);
+        }
+    }
     if stream.base.start != snapshot.start {
         stream.base = match &stream.counts {
             // The router began again: its counters did too, and its table may be another.
             Some(_) => Base { start: snapshot.start, at_ms: monotonic_ms, ..Base::default() },
-            // We began again: what was counted before is evidence already, or not ours.
+            // We began again: what was counted before is evidence already, or not ours. Whether this
+            // answer is fresh shows only with the next.
             None => Base {
                 start: snapshot.start,
                 at_ms: monotonic_ms,
                 versions: snapshot.versions.clone(),
                 mirrored: mirrored(&snapshot),
+                waits: true,
             },
         };
         stream.table = None;
@@ -174,6 +186,8 @@ pub(crate) fn rebase(ports: &Ports, stream: &mut Stream) {
             at_ms: ports.clock.monotonic_ms(),
             versions: snapshot.versions.clone(),
             mirrored: mirrored(snapshot),
+            // What the router has answered since is not ours to count from then on.
+            waits: ports.clock.monotonic_ms().saturating_sub(stream.counts_new_ms) > COUNTS_OLD_MS,
         };
     }
 }

@@ -21,6 +21,12 @@ const READ_MAX: usize = 2_000;
 /// Events after which a snapshot is worth its write.
 const SNAPSHOT_EVERY: u64 = 64;
 
+/// Format of a snapshot that is written only to see whether the log can be; nobody reads it.
+const PROBE_FORMAT: u32 = 0;
+
+/// Without any append for this long none is due: windows of evidence come at least every 15 s.
+const PROBE_AFTER_MS: u64 = 20_000;
+
 /// What a person may know of a stream.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -43,6 +49,8 @@ pub(crate) struct Base {
     pub(crate) at_ms: u64,
     pub(crate) versions: BTreeMap<VersionName, Classes>,
     pub(crate) mirrored: BTreeMap<VersionName, Classes>,
+    /// The counts it was made of were old: the next new ones are the base.
+    pub(crate) waits: bool,
 }
 
 /// What is wrong with the log; times on the monotonic clock.
@@ -78,6 +86,8 @@ pub(crate) struct Stream {
     pub(crate) report: Report,
     pub(crate) seen: Option<Observations>,
     pub(crate) counts: Option<Snapshot>,
+    /// When the router last said something new (monotonic).
+    pub(crate) counts_new_ms: u64,
     snapshot_seq: u64,
 }
 
@@ -99,6 +109,7 @@ impl Stream {
             report: Report::default(),
             seen: None,
             counts: None,
+            counts_new_ms: 0,
             snapshot_seq: 0,
         }
     }
@@ -331,10 +342,19 @@ impl Stream {
     }
 
     /// Tries whether the log can be written again where no event is due that would show it: a
-    /// snapshot is a write nobody minds. In flight the next window of evidence shows it.
+    /// snapshot is a write nobody minds. In flight it is one that nobody reads, and only when
+    /// nothing has been tried for longer than a window of evidence takes.
     pub(crate) fn probe(&mut self, ports: &Ports) {
         if self.is_quiet() {
             self.keep_snapshot(ports);
+            return;
+        }
+        let now_ms = ports.clock.monotonic_ms();
+        let last_ms = self.log_trouble.as_ref().map_or(now_ms, |trouble| trouble.last_ms);
+        let idle = now_ms.saturating_sub(last_ms) > PROBE_AFTER_MS && self.unlogged.is_empty();
+        if idle && ports.log.keep_snapshot(&self.state.stream, PROBE_FORMAT, self.state.seq, b"{}").is_ok() {
+            self.log_trouble = None;
+            self.snapshot_seq = 0;
         }
     }
 

@@ -5,7 +5,7 @@ use crate::router::{Router, Served};
 use crate::witness::takes_upon_oneself;
 use std::collections::{BTreeMap, BTreeSet};
 use taxiway_decide::environment::{Environment, Flight};
-use taxiway_model::event::Event;
+use taxiway_model::event::{Event, Hold};
 use taxiway_model::evidence::Window;
 use taxiway_model::ids::VersionName;
 use taxiway_model::plan::{OnFailure, Step};
@@ -101,8 +101,8 @@ impl Ledger {
                 (self.entered_ms, self.bake_ms, self.verdict) = (now_ms, 0, None);
             }
             Event::HoldEnded { why } => {
-                if takes_upon_oneself(*why) && person {
-                    self.taken = true;
+                self.taken |= takes_upon_oneself(*why) && person;
+                if *why == Hold::Evidence {
                     self.bake_ms = 0;
                 }
             }

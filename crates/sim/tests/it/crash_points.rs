@@ -1,0 +1,47 @@
+//! The engine dies once at every boundary between two effects, one run for each; nothing else is
+//! wrong, so every run must end as the one without a crash does.
+
+use taxiway_model::event::Outcome;
+use taxiway_model::service::StrategyKind;
+use taxiway_sim::behaviour::Behaviour;
+use taxiway_sim::run::run;
+use taxiway_sim::scenario::Scenario;
+
+/// Boundaries that a run must at least have for this test to mean something.
+const BOUNDARIES_MIN: u32 = 40;
+
+fn ends(scenario: &Scenario, dies_in: Option<u32>) -> (Vec<Outcome>, u32) {
+    let outcome = run(scenario, dies_in);
+    let at = dies_in.map_or_else(String::new, |at| format!("dead at boundary {at}: "));
+    if let Some(broken) = &outcome.broken {
+        panic!("{at}{broken}\n{}", outcome.trace.join("\n"));
+    }
+    (outcome.history.iter().map(|past| past.outcome).collect(), outcome.boundaries)
+}
+
+/// `every`: a stride for runs with many boundaries of the same kind.
+fn dies_everywhere(behaviour: Behaviour, kind: StrategyKind, expected: Outcome, every: usize) {
+    let scenario = Scenario::calm(behaviour, kind);
+    let (calm, boundaries) = ends(&scenario, None);
+    assert_eq!(calm, [Outcome::Released, expected]);
+    assert!(boundaries >= BOUNDARIES_MIN, "only {boundaries} boundaries");
+    for at in (0..boundaries).step_by(every) {
+        let (crashed, _) = ends(&scenario, Some(at));
+        assert_eq!(crashed, calm, "dead at boundary {at} of {boundaries}");
+    }
+}
+
+#[test]
+fn a_good_release_survives_a_crash_anywhere() {
+    dies_everywhere(Behaviour::Healthy, StrategyKind::Canary, Outcome::Released, 1);
+}
+
+#[test]
+fn a_bad_release_goes_back_despite_a_crash_anywhere() {
+    dies_everywhere(Behaviour::Errors, StrategyKind::Canary, Outcome::RolledBack, 1);
+}
+
+#[test]
+fn rolling_survives_a_crash_anywhere() {
+    dies_everywhere(Behaviour::Healthy, StrategyKind::Rolling, Outcome::Released, 1);
+}
