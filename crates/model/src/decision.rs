@@ -209,12 +209,9 @@ impl fmt::Display for WaitingOn {
             Self::Router { weight, left_ms } => {
                 write!(f, "waiting for the router to confirm {weight}, {} left", ForPeople(*left_ms))
             }
-            Self::Bake { have_ms, need_ms } => write!(
-                f,
-                "baking: {} of {} with fresh evidence",
-                ForPeople(*have_ms),
-                ForPeople(*need_ms)
-            ),
+            Self::Bake { have_ms, need_ms } => {
+                write!(f, "baking: {} of {} with fresh evidence", ForPeople(*have_ms), ForPeople(*need_ms))
+            }
             Self::Evidence { sentence, left_ms: Some(left) } => {
                 write!(f, "{sentence} (about {} at this traffic)", ForPeople(*left))
             }
@@ -226,11 +223,9 @@ impl fmt::Display for WaitingOn {
                 write!(f, "abort window: {} left", ForPeople(*left_ms))
             }
             Self::Person { sentence, command } => write!(f, "waiting for a person: {sentence} ({command})"),
-            Self::Source { source, why, left_ms } => write!(
-                f,
-                "no evidence from {source}: {why}; going back in {}",
-                ForPeople(*left_ms)
-            ),
+            Self::Source { source, why, left_ms } => {
+                write!(f, "no evidence from {source}: {why}; going back in {}", ForPeople(*left_ms))
+            }
             Self::Drain { version, open } => write!(f, "draining {version}: {open} requests open"),
             Self::Return => f.write_str("waiting for the router to confirm that the baseline has everything"),
             Self::InFlight { release } => write!(f, "waiting for release {release} to end"),

@@ -127,7 +127,10 @@ impl AnalysisPolicy {
             false_alarm_ppm: 10_000,
             false_pass_ppm: 50_000,
             exclude: exclude
-                .map(|(bp, ratio_bp)| Exclusion { up_to: WeightBp::new(bp).expect("at most everything"), ratio_bp })
+                .map(|(bp, ratio_bp)| Exclusion {
+                    up_to: WeightBp::new(bp).expect("at most everything"),
+                    ratio_bp,
+                })
                 .to_vec(),
             harm_budget_requests: None,
             warm_up_ms: 0,
