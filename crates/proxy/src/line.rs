@@ -87,16 +87,17 @@ impl Line {
         nothing && self.buffer.is_empty() && !self.cutter.cut.get()
     }
 
-    /// Sends a request without a body and waits for the head of its answer. The connection goes
-    /// `home` when the answer has ended.
+    /// Sends a request without a body and waits for the head of its answer, for which it uses the
+    /// request's header map again. The connection goes `home` when the answer has ended.
     pub async fn send<B>(
         mut self,
-        request: &Request<B>,
+        request: &mut Request<B>,
         home: Weak<dyn Home>,
     ) -> io::Result<Response<Reading>> {
         self.write(request).await?;
+        let mut spare = std::mem::take(request.headers_mut());
         let mut head = loop {
-            let head = self.head().await?;
+            let head = self.head(&mut spare).await?;
             // Interim answers (100, 103) are not passed on; 101 was not asked for.
             if !head.status.is_informational() {
                 break head;
@@ -129,9 +130,9 @@ impl Line {
         .await
     }
 
-    async fn head(&mut self) -> io::Result<Head> {
+    async fn head(&mut self, spare: &mut HeaderMap) -> io::Result<Head> {
         loop {
-            if let Some(head) = Head::parse(&mut self.buffer, &mut self.places)? {
+            if let Some(head) = Head::parse(&mut self.buffer, &mut self.places, spare)? {
                 return Ok(head);
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
@@ -196,9 +197,13 @@ struct Place {
 }
 
 impl Head {
-    /// Takes a head off the buffer, once it is there completely. Names and values become slices of
+    /// Takes a head off the buffer, once it is there completely; `spare` gives its room. Names and values become slices of
     /// one shared piece of the buffer, found again by their places in it.
-    fn parse(buffer: &mut BytesMut, places: &mut Vec<Place>) -> io::Result<Option<Self>> {
+    fn parse(
+        buffer: &mut BytesMut,
+        places: &mut Vec<Place>,
+        spare: &mut HeaderMap,
+    ) -> io::Result<Option<Self>> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut []);
         let parser = httparse::ParserConfig::default();
@@ -219,12 +224,9 @@ impl Head {
             value_length: field.value.len(),
         }));
         let whole = buffer.split_to(length).freeze();
-        let mut head = Self {
-            status,
-            headers: HeaderMap::with_capacity(places.len() + 2),
-            reusable: http11,
-            hops: false,
-        };
+        let mut headers = std::mem::take(spare);
+        headers.clear();
+        let mut head = Self { status, headers, reusable: http11, hops: false };
         for place in places {
             let name = HeaderName::from_bytes(&whole[place.name..place.name + place.name_length]);
             let value =

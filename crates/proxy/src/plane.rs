@@ -137,6 +137,7 @@ impl Plane {
             if let Some(generation) = words.returned.get(&stream) {
                 // Refused only when a newer table came meanwhile, which is right.
                 let _ = service.to_baseline(*generation);
+                self.keep_if_possible(&service);
             } else if let Some(left_ms @ 1..) = words.leases_ms.get(&stream) {
                 service.lease(*left_ms);
             }
@@ -434,6 +435,10 @@ impl Plane {
     }
 
     fn keep_if_possible(&self, service: &Service) {
+        if self.is_replaced() {
+            // The file is the successor's now, which knows what was given back.
+            return;
+        }
         let table = service.installed().table.source.clone();
         let returned = match service.switched() {
             Switched::Returned(generation) => Some(generation),

@@ -161,18 +161,18 @@ impl Pool {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub async fn send(self: &Rc<Self>, request: Request<Upload>) -> Result<Response<Answer>, Failure> {
+    pub async fn send(self: &Rc<Self>, mut request: Request<Upload>) -> Result<Response<Answer>, Failure> {
         match self.protocol {
             UpstreamProtocol::H2c => self.send_http2(request).await,
             UpstreamProtocol::Http1 => {
                 let plain =
                     matches!(request.body(), Upload::Empty) && !request.headers().contains_key(UPGRADE);
-                if plain { self.send_line(&request).await } else { self.send_http1(request).await }
+                if plain { self.send_line(&mut request).await } else { self.send_http1(request).await }
             }
         }
     }
 
-    async fn send_line(self: &Rc<Self>, request: &Request<Upload>) -> Result<Response<Answer>, Failure> {
+    async fn send_line(self: &Rc<Self>, request: &mut Request<Upload>) -> Result<Response<Answer>, Failure> {
         let line = if let Some(line) = self.take_idle_line() {
             line
         } else {

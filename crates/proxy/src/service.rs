@@ -130,13 +130,20 @@ impl Service {
             Switched::Installed => true,
         };
         let names: Vec<_> = installed.table.versions.iter().map(|(name, _)| name.clone()).collect();
-        self.lease_until.store(0, SeqCst);
+        let canary =
+            |installed: &Installed| installed.table.source.canary.as_ref().map(|c| c.version.clone());
+        // Another canary must not begin on the lease of the one before. The same one keeps it until
+        // the new lease is set, so that its users do not fall back for a moment.
+        if !later || canary(&installed) != canary(&self.installed()) {
+            self.lease_until.store(0, SeqCst);
+        }
         self.installed.store(Arc::new(installed));
         self.epoch.fetch_add(1, SeqCst);
         if later {
             *switched = Switched::Installed;
-            if let Some(lease_ms) = lease_ms {
-                self.lease(lease_ms);
+            match lease_ms {
+                Some(lease_ms) => self.lease(lease_ms),
+                None => self.lease_until.store(0, SeqCst),
             }
         }
         self.wait_for_cores();

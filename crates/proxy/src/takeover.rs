@@ -21,6 +21,7 @@ use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,6 +106,7 @@ pub fn offer(plane: Arc<Plane>, gone: impl Fn() -> LastWords + Send + 'static) -
     let fresh = path.with_extension(format!("{}", std::process::id()));
     let _ = std::fs::remove_file(&fresh);
     let listener = UnixListener::bind(&fresh).map_err(fail)?;
+    std::fs::set_permissions(&fresh, PermissionsExt::from_mode(0o600)).map_err(fail)?;
     std::fs::rename(&fresh, &path).map_err(fail)?;
     std::thread::Builder::new()
         .name("takeover".into())

@@ -307,3 +307,25 @@ fn sticky_by_address_believes_trusted_proxies_only() {
     world.control.apply(&table);
     assert_eq!(sides(&mut client), 2);
 }
+
+#[test]
+fn a_renewed_table_never_lets_the_canarys_users_fall_back() {
+    let (mut world, one, _, mut table) = split(100, |_| {});
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (mut client, stopped) = (world.client(), stop.clone());
+    let asking = std::thread::spawn(move || {
+        let mut count = 0;
+        while !stopped.load(std::sync::atomic::Ordering::SeqCst) {
+            assert_eq!(client.get("/", &[]).text(), "two");
+            count += 1;
+        }
+        count
+    });
+    for generation in 2..60 {
+        table.generation = Generation(generation);
+        world.control.apply(&table);
+    }
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(asking.join().unwrap() > 0);
+    assert_eq!(one.seen(), 0);
+}
