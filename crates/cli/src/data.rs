@@ -11,6 +11,9 @@ pub(crate) const NAME: &str = ".taxiway";
 /// Longest path of a Unix socket on Linux, without the closing zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// What the mark of `stop` says once nothing is left; until then it is empty.
+const ALL_STOPPED: &str = "all\n";
+
 /// A data directory: one resident process, one log, any number of services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Data(PathBuf);
@@ -106,6 +109,16 @@ impl Data {
     /// Exists from the beginning of `stop` on until something is to run again.
     pub(crate) fn stopped(&self) -> PathBuf {
         self.0.join("stopped")
+    }
+
+    /// Notes that everything is stopped, down to the last instance.
+    pub(crate) fn note_all_stopped(&self) -> std::io::Result<()> {
+        std::fs::write(self.stopped(), ALL_STOPPED)
+    }
+
+    /// Whether a `stop` has come to its end, and nothing was to run since.
+    pub(crate) fn is_all_stopped(&self) -> bool {
+        std::fs::read_to_string(self.stopped()).is_ok_and(|text| text == ALL_STOPPED)
     }
 
     /// Whether nothing is to run here at the moment.

@@ -95,15 +95,13 @@ impl<'a> Follower<'a> {
     /// Follows until one of the ends.
     pub(crate) fn run(&mut self, until: &Until) -> Result<Ending, CliError> {
         let began = Instant::now();
-        let mut lines = self.open()?;
-        let mut gone: Option<Instant> = None;
+        let mut lines = self.reopen()?;
         loop {
             if until.timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
                 return Ok(Ending::TimedOut);
             }
             match lines.next(WAIT) {
                 Line::Text(text) => {
-                    gone = None;
                     let Ok(update) = serde_json::from_slice::<Update>(&text) else { continue };
                     if let Some(ending) = self.take(update, until) {
                         return Ok(ending);
@@ -111,17 +109,19 @@ impl<'a> Follower<'a> {
                 }
                 Line::Nothing => {}
                 Line::Interrupted => return Ok(Ending::Interrupted),
-                Line::End => {
-                    let since = *gone.get_or_insert_with(Instant::now);
-                    lines = match self.open() {
-                        Ok(lines) => lines,
-                        Err(error) if since.elapsed() > GONE_MAX => return Err(error),
-                        Err(_) => {
-                            std::thread::sleep(WAIT);
-                            continue;
-                        }
-                    };
-                }
+                Line::End => lines = self.reopen()?,
+            }
+        }
+    }
+
+    /// Opens the stream; a resident process that was killed is given time to come back.
+    fn reopen(&self) -> Result<Lines, CliError> {
+        let began = Instant::now();
+        loop {
+            match self.open() {
+                Err(error) if began.elapsed() > GONE_MAX => return Err(error),
+                Err(_) => std::thread::sleep(WAIT),
+                Ok(lines) => return Ok(lines),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Starting the resident process on demand.
 
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use crate::family::{Program, Role, holder, spawn};
 
 /// How long a start may take: reading a log of a million events takes under three seconds.
 const START_MS_MAX: u64 = 20_000;
+
+/// How often a start may be killed by a signal before it is given up.
+const KILLED_MAX: u32 = 3;
 
 /// Last lines of the resident process's output shown when it could not start.
 const LAST_WORDS: usize = 5;
@@ -28,7 +32,7 @@ pub(super) fn ensure(data: &Data, need: Need) -> Result<(), CliError> {
     data.create()?;
     let more: &[&str] = if data.stopped().exists() { &["--reader"] } else { &[] };
     let deadline = Instant::now() + Duration::from_millis(START_MS_MAX);
-    let mut child = None;
+    let (mut child, mut killed) = (None, 0);
     loop {
         if UnixStream::connect(data.socket()).is_ok() {
             return Ok(());
@@ -38,7 +42,9 @@ pub(super) fn ensure(data: &Data, need: Need) -> Result<(), CliError> {
             child = Some(start(data, more)?);
         }
         if let Some(ended) = child.as_mut().and_then(ended) {
-            if !ended.success() {
+            // Killed from outside: that says nothing of the next try.
+            killed += u32::from(ended.signal().is_some());
+            if !ended.success() && (ended.signal().is_none() || killed > KILLED_MAX) {
                 return Err(why_not_started(data));
             }
             // Another one was faster and holds the seat; if that is gone again, we are next.

@@ -18,7 +18,7 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
     let data = Data::find(global.data.as_deref())?;
-    if !is_running(&data) && data.stopped().exists() {
+    if !is_running(&data) && data.is_all_stopped() {
         say(global, "nothing was running");
         return Ok(Exit::Done);
     }
@@ -26,6 +26,9 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
     say(global, "stopped: services, proxy, keeper and resident process");
     Ok(Exit::Done)
 }
+
+/// Tries to stop everything, should whoever stops the others be killed meanwhile.
+const TRIES_MAX: u32 = 3;
 
 /// Starts what ran before.
 pub(crate) fn start(global: &Global) -> Result<Exit, CliError> {
@@ -47,6 +50,18 @@ fn is_running(data: &Data) -> bool {
 
 /// Stops everything of a data directory; returns when it is gone.
 pub(crate) fn everything(data: &Data) -> Result<(), CliError> {
+    for _ in 0..TRIES_MAX {
+        once(data)?;
+        // Whoever stops the others may have been killed in the middle of it: its successor goes on.
+        if data.is_all_stopped() {
+            return Ok(());
+        }
+    }
+    Err(CliError::new(Code::Internal, "some instance is left running")
+        .hint(format!("see {}", data.output(Role::Resident).display())))
+}
+
+fn once(data: &Data) -> Result<(), CliError> {
     // One that is not there is started in order to be stopped: only it knows the instances.
     let client = Client::connect(data, Need::Read)?;
     let resident = holder(data, Role::Resident);

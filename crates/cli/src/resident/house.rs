@@ -206,8 +206,12 @@ impl House {
         fail::fail_point!("resident.stop.before_instances");
         if let Err(error) = self.supervisor.stop_all() {
             tracing::error!(%error, "some instance is left running");
+            return;
         }
         fail::fail_point!("resident.stop.after_instances");
+        if let Err(error) = self.data.note_all_stopped() {
+            tracing::warn!(%error, "the mark that everything is stopped was not made");
+        }
     }
 }
 

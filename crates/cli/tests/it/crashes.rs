@@ -174,7 +174,11 @@ fn proven(bed: &Bed, place: &str) {
         .iter()
         .map(|entry| (entry["version"].as_str().unwrap(), entry["outcome"].as_str().unwrap_or_default()))
         .collect();
-    assert_eq!(outcomes, [("v3", "aborted"), ("v2", "released"), ("v1", "released")], "{place}");
+    // A way back acts before it is recorded; one whose record was lost is known by what it did.
+    let back = outcomes
+        .first()
+        .is_some_and(|(v3, outcome)| *v3 == "v3" && ["aborted", "rolled_back"].contains(outcome));
+    assert!(back && outcomes[1..] == [("v2", "released"), ("v1", "released")], "{place}: {outcomes:?}");
     // A check runs at least once for each release that passes its step; once is what is recorded.
     let log = bed.ok(&["log", "--json"]).out;
     let ended = log.lines().filter(|line| line.contains("\"kind\":\"check_ended\"")).count();
@@ -201,6 +205,7 @@ fn again(bed: &Bed, place: &str, arguments: &[&str]) {
         let lost = said.code == 8;
         // Promoting or aborting may come before the step is ready for it.
         assert!(lost || said.code == 1, "{place}: {arguments:?}: {said:?}\n{}", bed.output());
+        println!("{place}: {arguments:?} is typed again after {said:?}");
         last = Some(said);
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
