@@ -13,13 +13,14 @@ mod errors;
 mod finding;
 mod latency;
 mod noise;
+mod query;
 mod state;
 
 pub use state::State;
 
 use taxiway_model::evidence::Window;
 use taxiway_model::plan::Plan;
-use taxiway_model::policy::AnalysisPolicy;
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
@@ -62,6 +63,11 @@ pub fn question(plan: &Plan, index: u16) -> Question {
 pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
     let Some(step) = plan.step(window.step) else { return false };
     if window.warm_up {
+        return false;
+    }
+    let due = |metric: &&MetricPolicy| metric.measure.is_query() && metric.from_step <= window.step;
+    if plan.analysis.metrics.iter().filter(due).any(|metric| !window.metrics.contains_key(&metric.name)) {
+        // Not even an empty sample: the source did not answer, and silence does not age a canary.
         return false;
     }
     let canary = window.canary.values().any(|counts| counts.requests > 0);

@@ -60,6 +60,22 @@ impl Draft {
         !self.events.is_empty()
     }
 
+    /// An effect of an intent that a newer one of this same decision replaces is not carried out
+    /// any more (a table sent again after a restart, in the moment in which the release ends).
+    fn keep_to_newest_intents(&mut self) {
+        for event in &self.events {
+            match event {
+                Event::SplitIntended { generation, .. } => self.actions.retain(
+                    |action| !matches!(action, Action::ApplyRoutes(table) if table.generation < *generation),
+                ),
+                Event::WorkloadIntended { generation, .. } => self.actions.retain(
+                    |action| !matches!(action, Action::ApplyWorkload(desired) if desired.generation < *generation),
+                ),
+                _ => {}
+            }
+        }
+    }
+
     fn finish(self, now: Timestamp) -> Decision {
         let wake = self.look_ms.map(|ms| Wake { at: now.plus_ms(ms), why: "look again" });
         Decision {
@@ -81,6 +97,7 @@ pub fn next(situation: &Situation<'_>) -> Decision {
         None => rest(situation, &mut draft),
     }
     if draft.decided() {
+        draft.keep_to_newest_intents();
         // The next look follows at once.
         draft.look_ms = Some(0);
     }

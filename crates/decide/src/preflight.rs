@@ -68,7 +68,9 @@ pub fn forecast(plan: &Plan, recent: &Recent) -> Option<Forecast> {
     if seen.requests < PROFILE_REQUESTS_MIN || recent.span_ms == 0 {
         return None;
     }
-    let metric = plan.analysis.metrics.iter().find(|metric| metric.measure == Measure::ErrorRate)?;
+    let metric = plan.analysis.metrics.iter().find(|metric| {
+        matches!(metric.measure, Measure::ErrorRate | Measure::QueryCounts) && metric.is_compared()
+    })?;
     let traffic = traffic(&seen, recent.span_ms, metric);
     let mut past = Vec::new();
     let mut steps = Vec::new();

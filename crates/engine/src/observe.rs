@@ -2,7 +2,7 @@
 
 use crate::ports::traffic;
 use crate::stream::{Base, Stream};
-use crate::{Engine, Ports};
+use crate::{Engine, Ports, measure};
 use std::collections::BTreeMap;
 use taxiway_model::control::Snapshot;
 use taxiway_model::evidence::{Classes, total};
@@ -33,7 +33,8 @@ pub(crate) fn observe(engine: &Engine, stream: &mut Stream) -> Observations {
         stream.table = None;
     }
     let traffic = stream.heard("traffic", now, answer);
-    let seen = Observations { workload, traffic, checks: checks(ports, stream) };
+    let metrics = measure::observe(engine, stream, now);
+    let seen = Observations { workload, traffic, checks: checks(ports, stream), metrics };
     stream.seen = Some(seen.clone());
     seen
 }

@@ -82,6 +82,8 @@ pub(crate) struct Stream {
     /// Since when a port does not answer.
     pub(crate) silent: BTreeMap<&'static str, Timestamp>,
     /// Cumulative counts of each version when the release in flight was first seen.
+    /// What was taken of the counts of a source of metrics.
+    pub(crate) measured: Option<crate::measure::Measured>,
     pub(crate) flight_base: Option<(ReleaseId, BTreeMap<VersionName, Classes>)>,
     pub(crate) report: Report,
     pub(crate) seen: Option<Observations>,
@@ -105,6 +107,7 @@ impl Stream {
             lease_from_ms: 0,
             refused: None,
             silent: BTreeMap::new(),
+            measured: None,
             flight_base: None,
             report: Report::default(),
             seen: None,
@@ -285,8 +288,7 @@ impl Stream {
     }
 
     fn append_unlogged(&self, engine: &Engine) -> Result<log::Appended, log::Error> {
-        let records =
-            self.unlogged.iter().map(|(event, cause, at)| to_record(event, cause, *at)).collect();
+        let records = self.unlogged.iter().map(|(event, cause, at)| to_record(event, cause, *at)).collect();
         engine.ports().log.append(&self.state.stream, self.state.seq, engine.epoch(), records)
     }
 
@@ -301,13 +303,17 @@ impl Stream {
         for (event, cause, at) in std::mem::take(&mut self.unlogged) {
             let returning = self.state.flight.as_ref().is_none_or(|flight| flight.returning.is_some());
             let event = match event {
-                Event::ReturnDecided { .. } | Event::SignalReceived { .. } if returning || !goes_on => continue,
+                Event::ReturnDecided { .. } | Event::SignalReceived { .. } if returning || !goes_on => {
+                    continue;
+                }
                 Event::SplitIntended { split, .. } if split == self.state.routes.split => continue,
                 Event::SplitIntended { split, .. } => {
                     Event::SplitIntended { generation: self.state.generation.next(), split }
                 }
                 Event::AutomationHeld { .. } if self.state.held.is_some() => continue,
-                Event::ReleaseAccepted { ref release, .. } if *release != self.state.next_release() => continue,
+                Event::ReleaseAccepted { ref release, .. } if *release != self.state.next_release() => {
+                    continue;
+                }
                 other => other,
             };
             self.take_unlogged(&[event], &cause, at);

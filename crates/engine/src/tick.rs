@@ -155,6 +155,15 @@ pub(crate) fn transition(
 }
 
 fn after_append(engine: &Engine, stream: &mut Stream, events: &[Event]) {
+    for event in events {
+        match (event, &mut stream.measured) {
+            (Event::EvidenceRecorded { window }, Some(measured)) => measured.recorded(&window.metrics),
+            (Event::SplitObserved { .. } | Event::StepEntered { .. }, Some(measured)) => {
+                measured.begin_anew();
+            }
+            _ => {}
+        }
+    }
     let anew = events.iter().any(|event| {
         matches!(
             event,

@@ -6,6 +6,7 @@
 
 mod advice;
 mod analysis;
+mod by_query;
 pub mod canary_config;
 mod checks;
 mod fields;
@@ -23,6 +24,7 @@ mod traffic;
 mod value;
 
 pub use advice::advice;
+pub use by_query::{Included, Named};
 pub use problem::{Code, PROBLEMS_MAX, Problem};
 
 use crate::service::ServiceSpec;
@@ -30,12 +32,31 @@ use crate::service::ServiceSpec;
 /// Reads a service's description. Relative paths in it are resolved against `directory`, which is
 /// absolute. Fails with every problem found (at most [`PROBLEMS_MAX`]), in the order of the file.
 pub fn read(bytes: &[u8], directory: &str) -> Result<ServiceSpec, Vec<Problem>> {
+    read_with(bytes, directory, None)
+}
+
+/// The file that a description names for its analysis, and what has to be known to take that
+/// file's queries apart; none where it names none, or neither can be read ([`read`] says why).
+pub fn named(bytes: &[u8], directory: &str) -> Option<Named> {
+    let text = parse::text(bytes).ok()?;
+    let context = fields::Context::new(text, directory);
+    let root = parse::tree(text, &context)?;
+    let file = fields::Fields::open(&context, &keys::SERVICE, &root, "")?;
+    by_query::named(&file.section("analysis")?)
+}
+
+/// As [`read`], of a description that names a file for its analysis, which was read before.
+pub fn read_with(
+    bytes: &[u8],
+    directory: &str,
+    included: Option<Included<'_>>,
+) -> Result<ServiceSpec, Vec<Problem>> {
     let text = match parse::text(bytes) {
         Ok(text) => text,
         Err(problem) => return Err(vec![*problem]),
     };
     let context = fields::Context::new(text, directory);
-    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context));
+    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included));
     let problems = context.into_problems();
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
@@ -63,8 +84,21 @@ mod tests {
         for text in [&largest[..], short, probes] {
             read(text, "/").expect("these descriptions are good");
         }
+        let config = super::canary_config::read(include_bytes!("../tests/it/canary-analysis.yaml"));
+        let config = config.expect("this document is good");
+        let query = |metric: &super::canary_config::Metric| crate::metrics::Query {
+            metric: metric.name.clone(),
+            text: metric.query.clone(),
+            shape: crate::metrics::Shape::Scalar { expression: "a".into(), every_ms: 1, why: "b".into() },
+        };
+        let queries: Vec<_> = config.metrics.iter().map(query).collect();
+        let with_file = b"name: a\nowner: b\ntarget: {command: a}\ntraffic: {listen: '127.0.0.1:1'}\n\
+            analysis: {file: a.yaml, source: {prometheus: {url: 'http://a'}, canary: {a: b}}}\n";
+        super::read_with(with_file, "/", Some(super::Included { config: &config, queries: &queries }))
+            .expect("this description is good");
         let table: BTreeSet<_> = keys::sections()
             .iter()
+            .chain(&keys::canary_sections())
             .flat_map(|s| s.keys.iter().map(|k| (s.name, k.name.to_owned())))
             .collect();
         let asked = asked::all();

@@ -1,6 +1,7 @@
 //! Evidence: what both sides answered over the same seconds.
 
 use crate::counts::Counts;
+use crate::metrics::Samples;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +24,9 @@ pub struct Window {
     pub canary: Classes,
     /// The version it is compared with; empty where there is no live baseline.
     pub baseline: Classes,
+    /// What metrics by query have shown of both.
+    #[serde(default, skip_serializing_if = "Samples::is_empty")]
+    pub metrics: Samples,
 }
 
 impl Window {

@@ -89,7 +89,8 @@ pub enum Sample {
         baseline: Tally,
     },
     /// Values by bucket on both sides: upper edge in microseconds (`u64::MAX` is unbounded) and
-    /// how many values lie in it and not below, ordered by edge.
+    /// how many values lie in it and not below, ordered by edge; empty buckets too, since the one
+    /// before says where a bucket begins.
     Buckets {
         /// The canary's.
         canary: Vec<(u64, u64)>,
@@ -218,7 +219,6 @@ fn buckets_since(now: &[(u64, u64)], earlier: &[(u64, u64)]) -> Vec<(u64, u64)> 
     let old: BTreeMap<u64, u64> = earlier.iter().copied().collect();
     now.iter()
         .map(|(edge, count)| (*edge, count.saturating_sub(old.get(edge).copied().unwrap_or(0))))
-        .filter(|(_, count)| *count > 0)
         .collect()
 }
 

@@ -1,7 +1,8 @@
 //! What was seen of the world at a moment. A port that does not answer is a value too.
 
 use crate::evidence::Classes;
-use crate::ids::{Digest, Generation, VersionName};
+use crate::ids::{Digest, Generation, MetricName, VersionName};
+use crate::metrics::Samples;
 use crate::time::Timestamp;
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
@@ -145,4 +146,15 @@ pub struct Observations {
     pub traffic: Observed<TrafficStatus>,
     /// Checks by `(effect, attempt)`; a missing one is unknown to the runner.
     pub checks: BTreeMap<(String, u32), CheckStatus>,
+    /// Metrics by query; none where none are wanted.
+    pub metrics: Option<Observed<MetricsStatus>>,
+}
+
+/// What the source of metrics by query has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MetricsStatus {
+    /// What was counted since the last window of evidence, and the newest values.
+    pub since_window: Samples,
+    /// Metrics the source has nothing of, and of which side.
+    pub nothing: BTreeMap<MetricName, String>,
 }

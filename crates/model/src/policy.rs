@@ -1,6 +1,7 @@
 //! How a canary is judged: bands, profiles, metrics (requirements R4 and its annex).
 
 use crate::ids::MetricName;
+use crate::metrics::Source;
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct AnalysisPolicy {
     pub harm_budget_requests: Option<u64>,
     /// Evidence of the first time after instances start is shown but not judged.
     pub warm_up_ms: u64,
+    /// Where metrics by query come from; none where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// Presets of bands.
@@ -72,9 +76,24 @@ pub struct MetricPolicy {
     pub from_step: u16,
     /// Only this endpoint class; none: all requests.
     pub endpoint: Option<String>,
+    /// How long a state must last to count; none: it counts at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<Lasting>,
 }
 
-/// What a built-in metric measures.
+/// How long a state of a metric must last, without a break, to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lasting {
+    /// So many windows of evidence it must fail before it has failed.
+    pub failures: u32,
+    /// So long it must fail before it has failed.
+    pub bad_for_ms: u64,
+    /// So long it must be well before it passes.
+    pub good_for_ms: u64,
+}
+
+/// What a metric measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "of", deny_unknown_fields)]
 pub enum Measure {
@@ -85,6 +104,36 @@ pub enum Measure {
         /// The quantile shown and held to the absolute bands, in basis points (9,500 is p95).
         quantile_bp: u16,
     },
+    /// A share of counters of a source ([`crate::metrics::Shape::Counts`]); absolute bands in parts
+    /// per million of what is counted.
+    QueryCounts,
+    /// The buckets of a source ([`crate::metrics::Shape::Buckets`]); absolute bands in microseconds.
+    QueryBuckets {
+        /// The quantile shown and held to the absolute bands, in basis points.
+        quantile_bp: u16,
+    },
+    /// The values of a source ([`crate::metrics::Shape::Scalar`]); absolute bands in millionths.
+    QueryValues {
+        /// Values closer together than this rest on the same seconds.
+        every_ms: u64,
+    },
+}
+
+impl Measure {
+    /// Whether it comes from a source by query.
+    pub fn is_query(self) -> bool {
+        matches!(self, Self::QueryCounts | Self::QueryBuckets { .. } | Self::QueryValues { .. })
+    }
+}
+
+/// As tolerance and red: the metric is not compared with the baseline.
+pub const NOT_COMPARED_BP: u32 = u32::MAX;
+
+impl MetricPolicy {
+    /// Whether it is compared with the baseline, and not held to absolute bands alone.
+    pub fn is_compared(&self) -> bool {
+        self.tolerance_bp != NOT_COMPARED_BP
+    }
 }
 
 impl AnalysisPolicy {
@@ -106,6 +155,7 @@ impl AnalysisPolicy {
             weight: 3,
             from_step: 0,
             endpoint: None,
+            lasting: None,
         };
         let latency = MetricPolicy {
             name: MetricName::new("latency_p95").expect("a valid name"),
@@ -119,6 +169,7 @@ impl AnalysisPolicy {
             weight: 3,
             from_step: 0,
             endpoint: None,
+            lasting: None,
         };
         let exclude = [(100, 100_000), (500, 50_000), (10_000, 20_000)];
         Self {
@@ -134,6 +185,7 @@ impl AnalysisPolicy {
                 .to_vec(),
             harm_budget_requests: None,
             warm_up_ms: 0,
+            source: None,
         }
     }
 

@@ -229,7 +229,6 @@ impl Side {
             buckets.push((*edge, up_to - below));
             below = up_to;
         }
-        buckets.retain(|(_, count)| *count > 0);
         buckets
     }
 

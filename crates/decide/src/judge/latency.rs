@@ -245,8 +245,10 @@ fn fold_quietly(
 
 fn quantile(metric: &MetricPolicy) -> f64 {
     match metric.measure {
-        Measure::Latency { quantile_bp } => f64::from(quantile_bp.clamp(1, 9_999)) / 1e4,
-        Measure::ErrorRate => 0.95,
+        Measure::Latency { quantile_bp } | Measure::QueryBuckets { quantile_bp } => {
+            f64::from(quantile_bp.clamp(1, 9_999)) / 1e4
+        }
+        _ => 0.95,
     }
 }
 

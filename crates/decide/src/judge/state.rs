@@ -1,6 +1,6 @@
 //! The judge's state: evidence folded window by window.
 
-use super::{errors, latency};
+use super::{errors, latency, query};
 use taxiway_model::evidence::{self, Classes, Window};
 use taxiway_model::ids::Digest;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
@@ -30,6 +30,8 @@ pub(super) enum Evidence {
     Errors(errors::Evidence),
     /// Latency distributions.
     Latency(latency::Evidence),
+    /// What a source answered.
+    Query(query::Evidence),
 }
 
 impl Evidence {
@@ -37,10 +39,17 @@ impl Evidence {
         match metric.measure {
             Measure::ErrorRate => Self::Errors(errors::Evidence::new(policy, metric, HORIZON_S_MIN)),
             Measure::Latency { .. } => Self::Latency(latency::Evidence::new(policy, metric, HORIZON_S_MIN)),
+            _ => Self::Query(query::Evidence::new(policy, metric, HORIZON_S_MIN)),
         }
     }
 
-    fn fold(&mut self, window: &Window, metric: &MetricPolicy) {
+    fn fold(&mut self, window: &Window, policy: &AnalysisPolicy, metric: &MetricPolicy) {
+        if let Self::Query(evidence) = self {
+            if let Some(sample) = window.metrics.get(&metric.name) {
+                evidence.fold(policy, metric, sample, window.span_ms);
+            }
+            return;
+        }
         let of_interest = |classes: &Classes| -> Classes {
             match &metric.endpoint {
                 None => classes.clone(),
@@ -51,6 +60,7 @@ impl Evidence {
         match self {
             Self::Errors(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
             Self::Latency(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
+            Self::Query(_) => {}
         }
     }
 
@@ -64,6 +74,7 @@ impl Evidence {
         match self {
             Self::Errors(evidence) => evidence.finding(policy, metric, question),
             Self::Latency(evidence) => evidence.finding(policy, metric, question),
+            Self::Query(evidence) => evidence.finding(policy, metric, question),
         }
     }
 }
@@ -109,7 +120,7 @@ impl State {
         }
         for (metric, evidence) in policy.metrics.iter().zip(&mut self.metrics) {
             if metric.from_step <= window.step {
-                evidence.fold(window, metric);
+                evidence.fold(window, policy, metric);
             }
         }
     }

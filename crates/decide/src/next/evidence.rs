@@ -7,6 +7,7 @@ use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Event, Hold};
 use taxiway_model::evidence::{Classes, Window, total};
 use taxiway_model::ids::VersionName;
+use taxiway_model::metrics::Samples;
 use taxiway_model::observation::{Observed, TrafficStatus};
 use taxiway_model::plan::Step;
 use taxiway_model::time::ForPeople;
@@ -30,11 +31,18 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         warm_up: warming_up(situation, flight),
         canary,
         baseline,
+        metrics: measured(situation),
     };
     if window.canary.is_empty() && window.baseline.is_empty() {
         return;
     }
     draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
+}
+
+/// What metrics by query have shown; nothing while their source is silent.
+fn measured(situation: &Situation<'_>) -> Samples {
+    let status = situation.seen.metrics.as_ref().and_then(Observed::known);
+    status.map(|status| status.since_window.clone()).unwrap_or_default()
 }
 
 /// Both sides' counts since the last window; mirrored answers stand for a canary that only gets those.

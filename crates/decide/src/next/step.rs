@@ -25,6 +25,10 @@ const CRASH_LOOP_RESTARTS: u32 = 3;
 /// nobody should be woken for a question that answers itself.
 const HOLD_SETTLES_MS: u64 = 15_000;
 
+/// How long a source of metrics may know nothing of a side that is exposed: the first scrape of a
+/// new instance, twice over, at the slowest usual pace.
+const NOTHING_MS_MAX: u64 = 120_000;
+
 /// Share of its memory limit, in percent, beyond which a canary instance is red (annex: Bands).
 const MEMORY_RED_PERCENT: u64 = 90;
 
@@ -171,22 +175,37 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
 
 /// A source that does not answer holds the release; true when that is what happens now.
 fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool {
-    match (&situation.seen.traffic, &flight.source) {
-        (Observed::Unknown { why, .. }, None) if flight.exposed_at.is_some() => {
-            let source = "router".to_owned();
-            draft.events.push(Event::SourceFailed { source, why: why.clone() });
+    match (silent(situation, flight), &flight.source) {
+        (Some((source, why)), None) if flight.exposed_at.is_some() => {
+            draft.events.push(Event::SourceFailed { source: source.to_owned(), why });
             true
         }
-        (Observed::Unknown { .. }, Some((source, since, why))) => {
+        (Some(_), Some((source, since, why))) => {
             let left_ms = flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
             draft.wait(WaitingOn::Source { source: source.clone(), why: why.clone(), left_ms });
             false
         }
-        (Observed::Known(_), Some((source, ..))) => {
+        (None, Some((source, ..))) => {
             draft.events.push(Event::SourceRecovered { source: source.clone() });
             true
         }
-        (Observed::Unknown { .. } | Observed::Known(_), None) => false,
+        (Some(_) | None, None) => false,
+    }
+}
+
+/// The source that gives no evidence now, and why: one that does not answer, or one that knows
+/// nothing of a side that has been exposed for a while.
+fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<(&'static str, String)> {
+    if let Observed::Unknown { why, .. } = &situation.seen.traffic {
+        return Some(("router", why.clone()));
+    }
+    match situation.seen.metrics.as_ref()? {
+        Observed::Unknown { why, .. } => Some(("source of metrics", why.clone())),
+        Observed::Known(status) => {
+            let exposed_ms = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
+            let (metric, why) = status.nothing.iter().next().filter(|_| exposed_ms > NOTHING_MS_MAX)?;
+            Some(("source of metrics", format!("{metric}: {why}")))
+        }
     }
 }
 
@@ -232,6 +251,10 @@ fn leave(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, dr
         for hold in &flight.holds {
             draft.wait(person(flight, *hold));
         }
+        return;
+    }
+    if flight.source.is_some() {
+        // Its wait is said already: old evidence is not enough while no new one can come.
         return;
     }
     if !evidence::suffices(situation, flight, index, step, draft) {

@@ -1,5 +1,6 @@
 //! How the canary is judged.
 
+use super::by_query::{self, Included};
 use super::fields::Fields;
 use super::problem::Code;
 use super::traffic::Traffic;
@@ -14,6 +15,7 @@ pub(super) fn read(
     fields: &Fields<'_, '_>,
     strategy: Option<&Strategy>,
     traffic: Option<&Traffic>,
+    included: Option<Included<'_>>,
 ) -> Option<AnalysisPolicy> {
     let profile = match fields.word("profile")? {
         "strict" => Profile::Strict,
@@ -38,6 +40,7 @@ pub(super) fn read(
         policy.exclude = exclusions(fields);
     }
     policy.harm_budget_requests = fields.whole("harm_budget");
+    by_query::apply(fields, &mut policy, included, strategy);
     if !policy.metrics.iter().any(|metric| metric.required) {
         let hint = "leave at least one metric `required`, or set `analysis: false` on the steps";
         fields.problem(Code::Conflict, "metrics", "no metric decides anything", hint);
@@ -191,8 +194,9 @@ fn absolute(measure: Measure, text: &str) -> Read<u64> {
             format!("`{text}` is a share, and this metric is a time"),
             "write one like 500ms",
         ),
-        Measure::ErrorRate => value::share(text, 1_000_000, false),
-        Measure::Latency { .. } => value::span_us(text),
+        Measure::Latency { .. } | Measure::QueryBuckets { .. } => value::span_us(text),
+        Measure::QueryValues { .. } => value::decimal_micro(text),
+        Measure::ErrorRate | Measure::QueryCounts => value::share(text, 1_000_000, false),
     }
 }
 

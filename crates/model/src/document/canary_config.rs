@@ -97,7 +97,11 @@ pub fn read(bytes: &[u8]) -> Result<CanaryConfig, Vec<Problem>> {
 fn whole(root: &Node, context: &Context<'_>) -> Option<CanaryConfig> {
     let file = Fields::open(context, &CANARY_CONFIG, root, "")?;
     let (version, kind) = (file.word("apiVersion"), file.word("kind"));
-    let name = file.section("metadata").and_then(|inner| inner.text_name());
+    let name = file.section("metadata").and_then(|inner| {
+        // Of other tools, and checked for being names with texts.
+        drop((inner.map("labels"), inner.map("annotations")));
+        inner.text_name()
+    });
     let spec = file.section("spec")?;
     let critical = spec.flag("rollback_on_failure");
     let failures = spec.whole("failure_count_threshold");
@@ -134,13 +138,13 @@ fn steps(spec: &Fields<'_, '_>) -> Vec<Step> {
     let mut broken = false;
     for inner in &listed {
         let (share, bake_ms) = (inner.read_text("percentage", percentage), inner.span("duration"));
-        let name = inner.given("name").map(|_| inner.name("name", StepName::new));
+        let name = inner.name("name", StepName::new);
         let (Some(share), Some(bake_ms)) = (share, bake_ms) else {
             broken = true;
             continue;
         };
         let mut step = presets::step(&presets::name_for(share), share, bake_ms);
-        if let Some(Some(name)) = name {
+        if let Some(name) = name {
             step.name = name;
         }
         if share == WeightBp::ZERO {

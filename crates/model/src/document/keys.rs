@@ -191,6 +191,16 @@ const CONCURRENCY: &[(&str, &str)] = &[
 
 /// Every section once, the file itself first, in the order in which keys name them.
 pub fn sections() -> Vec<&'static Section> {
+    below(&SERVICE)
+}
+
+/// The same of a `CanaryConfig`.
+#[cfg(test)]
+pub(super) fn canary_sections() -> Vec<&'static Section> {
+    below(&CANARY_CONFIG)
+}
+
+fn below(root: &'static Section) -> Vec<&'static Section> {
     fn inner(kind: &'static Kind) -> Option<&'static Section> {
         match kind {
             Kind::Section(s) | Kind::Sections(s) | Kind::Named(s) | Kind::Short(_, s) => Some(s),
@@ -198,7 +208,7 @@ pub fn sections() -> Vec<&'static Section> {
             _ => None,
         }
     }
-    let mut all: Vec<&'static Section> = vec![&SERVICE];
+    let mut all: Vec<&'static Section> = vec![root];
     let mut next = 0;
     while let Some(section) = all.get(next).copied() {
         for key in section.keys {

@@ -1,5 +1,6 @@
 //! The whole file.
 
+use super::by_query::{self, Included};
 use super::fields::{Context, Fields};
 use super::keys;
 use super::node::Node;
@@ -8,7 +9,11 @@ use crate::ids::{EnvironmentName, ServiceName};
 use crate::service::{Concurrency, Deadlines, RiskTier, ServiceSpec, Stage};
 
 /// Reads the whole file; none where a needed part could not be read, the problems noted.
-pub(super) fn read(root: &Node, context: &Context<'_>) -> Option<ServiceSpec> {
+pub(super) fn read(
+    root: &Node,
+    context: &Context<'_>,
+    included: Option<Included<'_>>,
+) -> Option<ServiceSpec> {
     let file = Fields::open(context, &keys::SERVICE, root, "")?;
     // Every part is read before any is missed, so that all problems are told at once.
     let name = file.name("name", ServiceName::new);
@@ -20,10 +25,11 @@ pub(super) fn read(root: &Node, context: &Context<'_>) -> Option<ServiceSpec> {
     let traffic = file.section("traffic").and_then(|fields| traffic::read(&fields));
     let replicas = target.as_ref().map_or(1, |target| target.process.replicas);
     let internal_users = traffic.as_ref().and_then(|traffic| traffic.internal_users.clone());
-    let strategy = strategy::read(&file, replicas, internal_users.as_ref());
+    let strategy = by_query::strategy(&file, included)
+        .or_else(|| strategy::read(&file, replicas, internal_users.as_ref()));
     let mut analysis = file
         .section_or_empty("analysis")
-        .and_then(|fields| analysis::read(&fields, strategy.as_ref(), traffic.as_ref()));
+        .and_then(|fields| analysis::read(&fields, strategy.as_ref(), traffic.as_ref(), included));
     let checks = checks::read(&file, "checks", true);
     let deadlines = file.section_or_empty("deadlines").and_then(|fields| deadlines(&fields));
     let concurrency = file.word("concurrency").map(concurrency);

@@ -1,7 +1,10 @@
 //! A `CanaryConfig` is read as it is written, and what is wrong with one is said with its place.
 
 use taxiway_model::document::canary_config::{CanaryConfig, read};
-use taxiway_model::document::{Code, Problem};
+use taxiway_model::document::{self, Code, Included, Problem};
+use taxiway_model::metrics::{Query, Shape};
+use taxiway_model::policy::Measure;
+use taxiway_model::service::ServiceSpec;
 
 const GIVEN: &str = include_str!("canary-analysis.yaml");
 
@@ -36,7 +39,7 @@ fn the_given_document_is_read_unmodified() {
 }
 
 #[test]
-fn a_metric_may_begin_late_last_and_be_shown_first() {
+fn a_metric_may_begin_late_last_and_be_shown_only() {
     let text = GIVEN.replace(
         "max_absolute: 3\n",
         "max_absolute: 0.5\n      from_step: 3\n      for: 5m\n      good_for: 15m\n      required: false\n      critical: false\n",
@@ -155,4 +158,93 @@ fn a_problem_with_a_query_stands_where_the_query_stands() {
     let problem = config.query_problem(GIVEN, &name, "not PromQL", "").expect("the metric is known");
     assert_eq!((problem.line, problem.path.as_str()), (24, "spec.metrics[1].query"));
     assert!(problem.excerpt.contains("histogram_quantile"));
+}
+
+/// The given document's queries as they are taken apart.
+fn queries(config: &CanaryConfig) -> Vec<Query> {
+    let counts = |scale_micro| Shape::Counts { bad: "a".into(), total: "b".into(), scale_micro };
+    let latency = Shape::Buckets {
+        buckets: "c".into(),
+        quantile_bp: 9_500,
+        unit_us: 1_000_000,
+        scale_micro: 1_000_000,
+    };
+    let shapes = [counts(1_000_000), latency, counts(1_000_000_000)];
+    let query = |(metric, shape): (&document::canary_config::Metric, Shape)| Query {
+        metric: metric.name.clone(),
+        text: metric.query.clone(),
+        shape,
+    };
+    config.metrics.iter().zip(shapes).map(query).collect()
+}
+
+const SERVICE: &str =
+    "name: shop\nowner: me\ntarget: {command: ./run}\ntraffic: {listen: '127.0.0.1:8080'}\n";
+const NAMES_IT: &str = "analysis: {file: canary.yaml, source: {prometheus: {url: 'http://p:9090/'}}}\n";
+
+fn service(config: &str, more: &str) -> Result<ServiceSpec, Vec<Problem>> {
+    let config = good(config);
+    let included = Included { config: &config, queries: &queries(&config) };
+    document::read_with(format!("{SERVICE}{more}").as_bytes(), "/srv", Some(included))
+}
+
+#[test]
+fn a_description_takes_steps_and_metrics_from_the_file_it_names() {
+    let named = document::named(format!("{SERVICE}{NAMES_IT}").as_bytes(), "/srv").expect("it names one");
+    assert_eq!((named.path.as_str(), named.labels.len()), ("/srv/canary.yaml", 1));
+    let service = service(GIVEN, NAMES_IT).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!(service.strategy.steps.len(), 4);
+    let source = service.analysis.source.as_ref().expect("it has a source");
+    assert_eq!((source.url.as_str(), source.interval_ms), ("http://p:9090", 5_000));
+    assert_eq!((source.canary["version"].as_str(), source.queries.len()), ("{version}", 3));
+    let [errors, latency, burn] = service.analysis.metrics.as_slice() else { panic!("three metrics") };
+    assert_eq!((errors.tolerance_bp, errors.red_bp, errors.rollback_above), (11_000, 20_000, None));
+    assert_eq!(latency.measure, Measure::QueryBuckets { quantile_bp: 9_500 });
+    assert_eq!((latency.rollback_above, latency.is_compared()), (Some(500_000), false));
+    // A burn of 3 of what 99.9 % allow: 0.3 % of requests.
+    assert_eq!((burn.rollback_above, burn.measure), (Some(3_000), Measure::QueryCounts));
+    assert_eq!(burn.lasting, None);
+    let json = serde_json::to_string(&service).expect("plain data");
+    assert_eq!(serde_json::from_str::<ServiceSpec>(&json).expect("it comes back"), service);
+}
+
+#[test]
+fn what_holds_instead_of_going_back_holds() {
+    let text =
+        GIVEN.replace("on_failure: true", "on_failure: false").replace("threshold: 1 #", "threshold: 3 #");
+    let service = service(&text, NAMES_IT).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let [errors, latency, burn] = service.analysis.metrics.as_slice() else { panic!("three metrics") };
+    assert_eq!((errors.tolerance_bp, latency.hold_above), (20_000, Some(500_000)));
+    assert_eq!((burn.hold_above, burn.rollback_above), (Some(3_000), None));
+    assert!(service.analysis.metrics.iter().all(|metric| metric.lasting.is_some_and(|l| l.failures == 3)));
+}
+
+#[test]
+fn what_does_not_fit_together_is_told() {
+    let told = |more: &str| {
+        let problems = service(GIVEN, more).expect_err("this does not fit");
+        format!("{}", problems[0])
+    };
+    let steps = told(&format!("strategy: canary\n{NAMES_IT}"));
+    assert!(
+        steps.starts_with("line 5, column 11: strategy: the file of the analysis has steps too"),
+        "{steps}"
+    );
+    assert!(told("analysis: {file: a.yaml}").contains("its queries have no source"));
+    let metrics = "analysis: {file: a, source: {prometheus: {url: 'http://p'}}, metrics: {error_rate: {}}}";
+    assert!(told(metrics).contains("`error_rate` is a metric of the file too"), "{}", told(metrics));
+    let url = "analysis: {file: a, source: {prometheus: {url: 'p:9090'}}}";
+    assert!(told(url).contains("write http://p:9090"), "{}", told(url));
+    let same =
+        "analysis: {file: a, source: {prometheus: {url: 'http://p'}, canary: {a: b}, baseline: {a: b}}}";
+    assert!(told(same).contains("both sides would be the same series"), "{}", told(same));
+    let kind = "analysis: {file: a, source: {canary: {a: b}}}";
+    assert!(told(kind).contains("one of `prometheus` is needed"), "{}", told(kind));
+    let alone = document::read(format!("{SERVICE}{NAMES_IT}").as_bytes(), "/srv").expect_err("not read");
+    assert!(alone[0].message.contains("was not read"), "{alone:?}");
+    let unused = document::read(
+        format!("{SERVICE}analysis: {{source: {{prometheus: {{url: 'http://p'}}}}}}\n").as_bytes(),
+        "/srv",
+    );
+    assert!(unused.expect_err("unused")[0].message.contains("nothing is asked"));
 }

@@ -220,6 +220,46 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             Need::From("no cap"),
             "Most failed requests, beyond the baseline's rate, that the canary may cause.",
         ),
+        key(
+            "file",
+            Kind::Path,
+            Need::Optional,
+            "A `CanaryConfig` whose metrics take the place of the profile's; its steps, if any, that of `strategy`.",
+        ),
+        key("source", Kind::Section(&SOURCE), Need::Optional, "Where the queries of `file` are put to."),
+    ],
+};
+
+pub(in crate::document) static SOURCE: Section = Section {
+    name: "source",
+    doc: "Where metrics by query come from, and by which labels canary and baseline are told apart. \
+          `{version}` is the version of the side.",
+    one_of: &["prometheus"],
+    keys: &[
+        key("prometheus", Kind::Section(&PROMETHEUS), Need::Optional, "A Prometheus-compatible HTTP API."),
+        key(
+            "canary",
+            Kind::Map(&Kind::Text),
+            Need::From("`version: \"{version}\"`"),
+            "Labels of the canary's series, added to every selector.",
+        ),
+        key(
+            "baseline",
+            Kind::Map(&Kind::Text),
+            Need::From("`version: \"{version}\"`"),
+            "Labels of the baseline's series.",
+        ),
+    ],
+};
+
+pub(in crate::document) static PROMETHEUS: Section = Section {
+    name: "prometheus",
+    doc: "A Prometheus-compatible HTTP API.",
+    one_of: &[],
+    keys: &[
+        key("url", Kind::Text, Need::Required, "Its address, without `/api/v1`."),
+        key("interval", Kind::Span, Need::Default("5s"), "Time between two questions."),
+        key("timeout", Kind::Span, Need::Default("5s"), "Time limit of one question."),
     ],
 };
 

@@ -1,0 +1,153 @@
+//! Metrics by query: what the source has counted since the last window of evidence.
+//!
+//! A source reads its instances one after the other, so that the two sides of a metric move at
+//! different moments. What one side has counted is kept back until the other has moved too, or
+//! the comparison would lose it.
+
+use crate::Engine;
+use crate::stream::Stream;
+use std::collections::BTreeMap;
+use taxiway_model::ids::MetricName;
+use taxiway_model::metrics::{Order, Reading, Sample, Samples};
+use taxiway_model::observation::{MetricsStatus, Observed};
+use taxiway_model::time::Timestamp;
+use taxiway_model::weight::WeightBp;
+
+/// How long one side waits for the other: two scrapes at the usual pace.
+const PAIR_MS_MAX: u64 = 30_000;
+
+/// What a stream has taken of its source's counts.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    count_from: u64,
+    /// The counts that are evidence already.
+    taken: Samples,
+    /// Since when (monotonic) a metric has moved on one side only.
+    moved: BTreeMap<MetricName, u64>,
+    newest: Samples,
+}
+
+/// Asks for what the release in flight wants to know, and says what there is of it.
+pub(crate) fn observe(
+    engine: &Engine,
+    stream: &mut Stream,
+    now: Timestamp,
+) -> Option<Observed<MetricsStatus>> {
+    let id = stream.state.stream.clone();
+    let port = engine.metrics();
+    let Some(order) = order(stream) else {
+        if let (Some(_), Some(port)) = (stream.measured.take(), port) {
+            port.forget(&id);
+        }
+        return None;
+    };
+    let Some(port) = port else {
+        let why = "this process asks no source of metrics".to_owned();
+        return Some(stream.heard("metrics", now, Err(why)));
+    };
+    port.want(&id, &order);
+    let monotonic_ms = engine.ports().clock.monotonic_ms();
+    let one_sided = order.baseline.is_none();
+    let measured = stream.measured.get_or_insert_with(Measured::default);
+    let answer = match port.latest(&id) {
+        None => Ok(MetricsStatus::default()),
+        Some(Reading { trouble: Some(why), .. }) => Err(why),
+        Some(reading) => Ok(measured.take_in(reading, one_sided, monotonic_ms)),
+    };
+    Some(stream.heard("metrics", now, answer))
+}
+
+/// The order for the release in flight; none where it wants no metrics by query.
+fn order(stream: &Stream) -> Option<Order> {
+    let flight = stream.state.flight.as_ref()?;
+    let source = flight.plan.analysis.source.clone()?;
+    // With everything on the new version there is no live baseline any more.
+    let all = flight.current().is_some_and(|step| step.weight == WeightBp::ALL);
+    let baseline = flight.plan.baseline.as_ref().filter(|_| !all).map(ToString::to_string);
+    Some(Order { source, canary: flight.plan.version.name.to_string(), baseline })
+}
+
+impl Measured {
+    fn take_in(&mut self, reading: Reading, one_sided: bool, monotonic_ms: u64) -> MetricsStatus {
+        if self.count_from != reading.count_from {
+            *self = Self { count_from: reading.count_from, ..Self::default() };
+        }
+        let mut since_window = Samples::new();
+        for (metric, sample) in &reading.samples {
+            let more = sample.since(self.taken.get(metric));
+            let ready = match (&more, more.totals()) {
+                (Sample::Scalar { .. }, _) => true,
+                (_, (canary, baseline)) => {
+                    canary > 0 && (baseline > 0 || one_sided) || {
+                        let moved = *self.moved.entry(metric.clone()).or_insert(monotonic_ms);
+                        (canary, baseline) != (0, 0) && monotonic_ms.saturating_sub(moved) >= PAIR_MS_MAX
+                    }
+                }
+            };
+            if ready || more.totals() == (0, 0) {
+                self.moved.remove(metric);
+            }
+            // An empty sample says that the source is well and nothing happened.
+            since_window.insert(metric.clone(), if ready { more } else { more.emptied() });
+        }
+        self.newest = reading.samples;
+        MetricsStatus { since_window, nothing: reading.nothing }
+    }
+
+    /// What was evidence in the window just recorded is not evidence again.
+    pub(crate) fn recorded(&mut self, window: &Samples) {
+        for (metric, _) in window.iter().filter(|(_, sample)| sample.totals() != (0, 0)) {
+            if let Some(newest) = self.newest.get(metric) {
+                self.taken.insert(metric.clone(), newest.clone());
+            }
+        }
+    }
+
+    /// From now on everything is counted anew: the exposure has changed.
+    pub(crate) fn begin_anew(&mut self) {
+        self.taken.clone_from(&self.newest);
+        self.moved.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taxiway_model::metrics::Tally;
+
+    fn reading(count_from: u64, canary: u64, baseline: u64) -> Reading {
+        let tally = |total| Tally { total, bad: 0 };
+        let sample = Sample::Counts { canary: tally(canary), baseline: tally(baseline) };
+        let samples = Samples::from([(MetricName::new("m").expect("a name"), sample)]);
+        Reading { count_from, as_of_us: 0, samples, nothing: BTreeMap::new(), trouble: None }
+    }
+
+    fn seen(measured: &mut Measured, reading: Reading, at_ms: u64) -> (u64, u64) {
+        let status = measured.take_in(reading, false, at_ms);
+        let (_, sample) = status.since_window.iter().next().expect("the metric is there");
+        let totals = sample.totals();
+        measured.recorded(&status.since_window);
+        totals
+    }
+
+    #[test]
+    fn one_side_waits_for_the_other_but_not_for_ever() {
+        let mut measured = Measured::default();
+        assert_eq!(seen(&mut measured, reading(1, 10, 0), 0), (0, 0));
+        assert_eq!(seen(&mut measured, reading(1, 10, 100), 5_000), (10, 100));
+        assert_eq!(seen(&mut measured, reading(1, 10, 100), 6_000), (0, 0), "it is evidence once");
+        assert_eq!(seen(&mut measured, reading(1, 10, 200), 10_000), (0, 0));
+        assert_eq!(seen(&mut measured, reading(1, 10, 300), 39_000), (0, 0));
+        assert_eq!(seen(&mut measured, reading(1, 10, 300), 40_000), (0, 200));
+    }
+
+    #[test]
+    fn counting_anew_and_another_exposure_leave_the_past_behind() {
+        let mut measured = Measured::default();
+        assert_eq!(seen(&mut measured, reading(1, 10, 100), 0), (10, 100));
+        assert_eq!(seen(&mut measured, reading(2, 3, 4), 0), (3, 4));
+        drop(measured.take_in(reading(2, 50, 60), false, 0));
+        measured.begin_anew();
+        assert_eq!(seen(&mut measured, reading(2, 51, 62), 0), (1, 2));
+    }
+}

@@ -1,0 +1,208 @@
+//! Metrics by query: the source in `taxiway.yaml`, the metrics in a `CanaryConfig` beside it (R4.1).
+
+use super::canary_config::{CanaryConfig, Metric, Threshold};
+use super::fields::Fields;
+use super::problem::Code;
+use crate::metrics::{Query, Shape, Source};
+use crate::plan::Step;
+use crate::policy::{AnalysisPolicy, Lasting, Measure, MetricPolicy, NOT_COMPARED_BP};
+use crate::service::{Strategy, StrategyKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands beside the description: the document its `analysis.file` names, its queries taken
+/// apart in the order of its metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Included<'a> {
+    /// The document.
+    pub config: &'a CanaryConfig,
+    /// Its queries.
+    pub queries: &'a [Query],
+}
+
+/// The document a description names, before either is read as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its absolute path.
+    pub path: String,
+    /// The labels by which canary and baseline are told apart.
+    pub labels: BTreeSet<String>,
+}
+
+/// What the analysis names; none where it names no file. Problems are noted.
+pub(super) fn named(fields: &Fields<'_, '_>) -> Option<Named> {
+    let path = fields.path("file")?;
+    let source = source(fields, &[])?;
+    Some(Named { path, labels: source.canary.keys().chain(source.baseline.keys()).cloned().collect() })
+}
+
+/// The strategy whose steps the document has; none where it has none.
+pub(super) fn strategy(file: &Fields<'_, '_>, included: Option<Included<'_>>) -> Option<Strategy> {
+    let steps: Vec<Step> = included?.config.steps.clone()?;
+    if file.given("strategy").is_some() {
+        let hint = "remove `strategy` here, or `spec.steps` there";
+        file.problem(Code::Conflict, "strategy", "the file of the analysis has steps too", hint);
+    }
+    Some(Strategy { kind: StrategyKind::Canary, preset: "custom".to_owned(), steps, retire_after_ms: 0 })
+}
+
+/// Puts the document's metrics in the place of the profile's. Built-in metrics that the
+/// description itself names are judged beside them.
+pub(super) fn apply(
+    fields: &Fields<'_, '_>,
+    policy: &mut AnalysisPolicy,
+    included: Option<Included<'_>>,
+    strategy: Option<&Strategy>,
+) {
+    match (fields.given("file").is_some(), fields.given("source").is_some(), included) {
+        (false, false, _) => return,
+        (false, true, _) => {
+            let hint = "add `file` with a CanaryConfig, or remove `source`";
+            fields.problem(Code::Conflict, "source", "nothing is asked of this source", hint);
+        }
+        (true, false, _) => {
+            let hint = "add source: {prometheus: {url: http://…}}";
+            fields.problem(Code::MissingKey, "file", "its queries have no source", hint);
+        }
+        (true, true, None) => {
+            let hint = "read the description by its path: it names a file beside it";
+            fields.problem(Code::Conflict, "file", "the file it names was not read", hint);
+        }
+        (true, true, Some(_)) => {}
+    }
+    fields.path("file");
+    let Some(Included { config, queries }) = included else { return };
+    policy.source = source(fields, queries);
+    let own: BTreeSet<String> = fields.named("metrics").into_iter().map(|(name, _)| name).collect();
+    let mut metrics = Vec::new();
+    for (metric, query) in config.metrics.iter().zip(queries) {
+        if own.contains(metric.name.as_str()) {
+            let message = format!("`{}` is a metric of the file too", metric.name);
+            fields.problem(Code::DuplicateName, "metrics", &message, "rename one of them");
+        }
+        if strategy.is_some_and(|strategy| usize::from(metric.from_step) >= strategy.steps.len()) {
+            let message =
+                format!("`{}` begins at step {}, and there is none", metric.name, metric.from_step + 1);
+            fields.problem(Code::OutOfRange, "file", &message, "mend `from_step` there");
+        }
+        match by_query(policy, config, metric, &query.shape) {
+            Ok(metric) => metrics.push(metric),
+            Err((message, hint)) => {
+                fields.problem(Code::WrongUnit, "file", &format!("`{}` {message}", metric.name), hint);
+            }
+        }
+    }
+    policy.metrics.retain(|metric| own.contains(metric.name.as_str()));
+    metrics.append(&mut policy.metrics);
+    policy.metrics = metrics;
+}
+
+fn source(fields: &Fields<'_, '_>, queries: &[Query]) -> Option<Source> {
+    let fields = fields.section("source")?;
+    fields.exactly_one()?;
+    let prometheus = fields.section("prometheus")?;
+    let (url, interval, timeout) =
+        (prometheus.text("url"), prometheus.span("interval"), prometheus.span("timeout"));
+    let url = url?.trim_end_matches('/').to_owned();
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        let hint = format!("write http://{url}");
+        prometheus.problem(Code::BadValue, "url", &format!("`{url}` is not an http(s) URL"), &hint);
+    }
+    for (key, ms) in [("interval", interval), ("timeout", timeout)] {
+        if ms.is_some_and(|ms| !(100..=300_000).contains(&ms)) {
+            prometheus.problem(Code::OutOfRange, key, "it lies between 100ms and 5m", "5s is usual");
+        }
+    }
+    let [canary, baseline] = ["canary", "baseline"].map(|side| labels(&fields, side));
+    if canary == baseline && !canary.values().any(|value| value.contains("{version}")) {
+        let hint = "write version: \"{version}\", or other values on one side";
+        fields.problem(Code::Conflict, "canary", "both sides would be the same series", hint);
+    }
+    let (interval_ms, timeout_ms) = (interval?, timeout?);
+    Some(Source { url, interval_ms, timeout_ms, canary, baseline, queries: queries.to_vec() })
+}
+
+fn labels(fields: &Fields<'_, '_>, side: &str) -> BTreeMap<String, String> {
+    let given = fields.map(side);
+    if given.is_empty() {
+        return BTreeMap::from([("version".to_owned(), "{version}".to_owned())]);
+    }
+    for (label, _) in &given {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !label.chars().all(fits) || label.starts_with(|c: char| c.is_ascii_digit()) {
+            let message = format!("`{label}` is not the name of a label");
+            fields.problem(Code::BadValue, side, &message, "letters, digits and `_`, no digit first");
+        }
+    }
+    given.into_iter().collect()
+}
+
+/// The bands of a metric, in the unit of what its query was taken apart into.
+fn by_query(
+    policy: &AnalysisPolicy,
+    config: &CanaryConfig,
+    metric: &Metric,
+    shape: &Shape,
+) -> Result<MetricPolicy, (&'static str, &'static str)> {
+    let threshold = metric.threshold;
+    let limit = limit(threshold, shape)?;
+    let base = policy.metrics.iter().find(|base| match (shape, base.measure) {
+        (Shape::Buckets { .. }, measure) => matches!(measure, Measure::Latency { .. }),
+        (_, measure) => measure == Measure::ErrorRate,
+    });
+    let base = base.expect("a profile has a metric of either kind").clone();
+    let (tolerance_bp, red_bp) = match threshold.increase_bp {
+        // What is tolerated stays the profile's, unless the bound lies within it.
+        Some(bp) if metric.critical => (base.tolerance_bp.min(bp), bp.max(base.tolerance_bp + 1)),
+        Some(bp) => (bp, NOT_COMPARED_BP),
+        None => (NOT_COMPARED_BP, NOT_COMPARED_BP),
+    };
+    let lasting =
+        Lasting { failures: config.failures, bad_for_ms: metric.bad_for_ms, good_for_ms: metric.good_for_ms };
+    let at_once = Lasting { failures: 1, bad_for_ms: 0, good_for_ms: 0 };
+    Ok(MetricPolicy {
+        name: metric.name.clone(),
+        measure: match shape {
+            Shape::Counts { .. } => Measure::QueryCounts,
+            Shape::Buckets { quantile_bp, .. } => Measure::QueryBuckets { quantile_bp: *quantile_bp },
+            Shape::Scalar { every_ms, .. } => Measure::QueryValues { every_ms: *every_ms },
+        },
+        tolerance_bp,
+        red_bp,
+        hold_above: limit.filter(|_| !metric.critical),
+        rollback_above: limit.filter(|_| metric.critical),
+        required: metric.required,
+        weight: metric.weight,
+        from_step: metric.from_step,
+        endpoint: None,
+        lasting: (lasting != at_once).then_some(lasting),
+        ..base
+    })
+}
+
+/// The absolute limit: parts per million of counts, microseconds of buckets, millionths of values.
+fn limit(threshold: Threshold, shape: &Shape) -> Result<Option<u64>, (&'static str, &'static str)> {
+    let scaled = |micro: u64, unit: u64, scale: u64| {
+        u64::try_from(u128::from(micro) * u128::from(unit) / u128::from(scale.max(1))).unwrap_or(u64::MAX)
+    };
+    match (shape, threshold.absolute_us, threshold.absolute_micro) {
+        (_, None, None) => Ok(None),
+        (Shape::Counts { .. }, Some(_), _) => {
+            Err(("is bounded in milliseconds, and its query is a share", "bound it by max_absolute"))
+        }
+        (Shape::Counts { scale_micro, .. }, None, Some(micro)) => {
+            match scaled(micro, 1_000_000, *scale_micro) {
+                0 => Err(("has a limit below one in a million", "write a larger one")),
+                ppm if ppm >= 1_000_000 => {
+                    Err(("has a limit that it cannot exceed", "its query is a share times a factor"))
+                }
+                ppm => Ok(Some(ppm)),
+            }
+        }
+        (Shape::Buckets { .. }, Some(us), _) => Ok(Some(us)),
+        (Shape::Buckets { unit_us, scale_micro, .. }, None, Some(micro)) => {
+            Ok(Some(scaled(micro, *unit_us, *scale_micro)))
+        }
+        // Seconds, as Prometheus has them everywhere: a millionth of one is a microsecond.
+        (Shape::Scalar { .. }, us, micro) => Ok(us.or(micro)),
+    }
+}
