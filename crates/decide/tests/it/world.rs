@@ -27,7 +27,7 @@ use taxiway_model::weight::WeightBp;
 
 /// What the instances of a version do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     Ready,
     NeverReady,
     Crashing,
@@ -35,20 +35,20 @@ pub enum Life {
     Missing,
 }
 
-pub struct World {
-    pub spec: ServiceSpec,
-    pub state: Environment,
-    pub now: Timestamp,
-    pub lives: BTreeMap<VersionName, Life>,
+pub(crate) struct World {
+    pub(crate) spec: ServiceSpec,
+    pub(crate) state: Environment,
+    pub(crate) now: Timestamp,
+    pub(crate) lives: BTreeMap<VersionName, Life>,
     /// Requests per second of the service.
-    pub rps: u64,
+    pub(crate) rps: u64,
     /// Failed ones of 1,000, by version.
-    pub failing: BTreeMap<VersionName, u64>,
+    pub(crate) failing: BTreeMap<VersionName, u64>,
     /// Buckets by which a version is slower.
-    pub slower: BTreeMap<VersionName, i16>,
+    pub(crate) slower: BTreeMap<VersionName, i16>,
     /// How checks end, by a part of their effect id; others pass.
-    pub failing_checks: Vec<&'static str>,
-    pub router_silent: bool,
+    pub(crate) failing_checks: Vec<&'static str>,
+    pub(crate) router_silent: bool,
     desired: Option<DesiredWorkload>,
     table: Option<RouteTable>,
     returned: Option<Generation>,
@@ -62,15 +62,15 @@ pub struct World {
     sentence: String,
 }
 
-pub fn version(name: &str) -> VersionName {
+pub(crate) fn version(name: &str) -> VersionName {
     VersionName::new(name).unwrap()
 }
 
-pub fn share(percent: u16) -> WeightBp {
+pub(crate) fn share(percent: u16) -> WeightBp {
     WeightBp::percent(percent)
 }
 
-pub fn step(name: &str, percent: u16, bake_s: u64) -> Step {
+pub(crate) fn step(name: &str, percent: u16, bake_s: u64) -> Step {
     Step {
         name: StepName::new(name).unwrap(),
         weight: share(percent),
@@ -132,7 +132,7 @@ fn spec() -> ServiceSpec {
 
 impl World {
     /// A service nothing was ever released to.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let spec = spec();
         let stream = StreamId { service: spec.name.clone(), environment: spec.environment.clone() };
         Self {
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// A service that v1 serves.
-    pub fn serving() -> Self {
+    pub(crate) fn serving() -> Self {
         let mut world = Self::empty();
         world.release("v1").unwrap();
         world.wait(5);
@@ -169,12 +169,12 @@ impl World {
         world
     }
 
-    pub fn release(&mut self, name: &str) -> Result<(), Refusal> {
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), Refusal> {
         self.start(name, name, false)
     }
 
     /// Releases a version whose content is `content`.
-    pub fn start(&mut self, name: &str, content: &str, again: bool) -> Result<(), Refusal> {
+    pub(crate) fn start(&mut self, name: &str, content: &str, again: bool) -> Result<(), Refusal> {
         let version = Version {
             name: version(name),
             digest: Digest::of(content.as_bytes()),
@@ -185,7 +185,7 @@ impl World {
         self.ask(&Command::Start { plan, again })
     }
 
-    pub fn ask(&mut self, command: &Command) -> Result<(), Refusal> {
+    pub(crate) fn ask(&mut self, command: &Command) -> Result<(), Refusal> {
         let events = handle(&self.state, command, self.now)?;
         if let Some(Event::SplitIntended { generation, .. }) = events
             .iter()
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// Seconds pass, each with its traffic, a look and every decision it asks for.
-    pub fn wait(&mut self, seconds: u64) {
+    pub(crate) fn wait(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.now = self.now.plus_ms(1_000);
             self.since_ms += 1_000;
@@ -210,7 +210,7 @@ impl World {
     }
 
     /// Looks and decides until nothing is left to decide.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let mut quiet = false;
         for _ in 0..100 {
             let seen = self.look();
@@ -231,14 +231,14 @@ impl World {
     }
 
     /// What has happened since the last time, and what is waited for.
-    pub fn told(&mut self) -> String {
+    pub(crate) fn told(&mut self) -> String {
         let mut told = std::mem::take(&mut self.told);
         let _ = write!(told, "-> {}", self.sentence);
         told
     }
 
     /// The canary's share in force.
-    pub fn weight(&self) -> u16 {
+    pub(crate) fn weight(&self) -> u16 {
         self.exposed().map_or(0, |(_, weight)| weight.bp())
     }
 
@@ -325,7 +325,8 @@ impl World {
         } else {
             Observed::Known(self.seen_traffic())
         };
-        Observations { workload: Observed::Known(self.instances()), traffic, checks: checks.collect() }
+        let workload = Observed::Known(self.instances());
+        Observations { workload, traffic, checks: checks.collect(), metrics: None }
     }
 
     fn seen_traffic(&self) -> TrafficStatus {
