@@ -50,7 +50,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/stop", post(stop))
         .fallback(async || {
             let why = "there is nothing at this path".to_owned();
-            told(problem("bad_argument", taxiway_api::Class::NotFound, "no such path", why, ""))
+            told(&problem("bad_argument", taxiway_api::Class::NotFound, "no such path", why, ""))
         })
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(desk)
@@ -62,8 +62,8 @@ async fn answer<T: Serialize + Send + 'static>(
 ) -> Response {
     match tokio::task::spawn_blocking(ask).await {
         Ok(Ok(value)) => json(StatusCode::OK, "application/json", &value),
-        Ok(Err(problem)) => told(problem),
-        Err(error) => told(problem(
+        Ok(Err(problem)) => told(&problem),
+        Err(error) => told(&problem(
             "internal",
             taxiway_api::Class::Defect,
             "a defect",
@@ -73,9 +73,9 @@ async fn answer<T: Serialize + Send + 'static>(
     }
 }
 
-fn told(problem: Problem) -> Response {
+fn told(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.class.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    json(status, "application/problem+json", &problem)
+    json(status, "application/problem+json", problem)
 }
 
 fn json<T: Serialize>(status: StatusCode, kind: &'static str, value: &T) -> Response {
@@ -224,7 +224,7 @@ async fn checkpoint(State(desk): State<Desk>) -> Response {
 async fn follow(State(desk): State<Desk>, Query(place): Query<Place>) -> Response {
     let only = match place.only() {
         Ok(only) => only,
-        Err(problem) => return told(problem),
+        Err(problem) => return told(&problem),
     };
     let lines = updates::lines(Following { desk, from: place.after, only, figures: place.figures });
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()

@@ -52,10 +52,7 @@ pub(crate) fn lines(following: Following) -> impl Stream<Item = Result<Bytes, In
 async fn run(following: Following, sender: mpsc::Sender<Bytes>) {
     let mut reader = Reader { following, statuses: BTreeMap::new(), quiet: 0 };
     loop {
-        let (back, updates) = match tokio::task::spawn_blocking(move || reader.look()).await {
-            Ok(looked) => looked,
-            Err(_) => return,
-        };
+        let Ok((back, updates)) = tokio::task::spawn_blocking(move || reader.look()).await else { return };
         reader = back;
         for update in updates {
             let mut line = serde_json::to_vec(&update).unwrap_or_default();
