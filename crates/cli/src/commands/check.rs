@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use taxiway_adapters::metrics::promql;
 use taxiway_api::Place;
+use taxiway_model::document::canary_config::{self, CanaryConfig};
 use taxiway_model::document::{self, Problem};
+use taxiway_model::metrics::{self, Query};
 use taxiway_model::service::ServiceSpec;
 
 use crate::cli::Global;
@@ -33,6 +36,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
             service.strategy.preset,
             steps.join(", ")
         ));
+        queries(&service).iter().for_each(|line| output::line(line));
     }
     Ok(Exit::Done)
 }
@@ -63,14 +67,54 @@ pub(crate) fn read(file: &Path) -> Result<ServiceSpec, CliError> {
     let folder = folder
         .to_str()
         .ok_or_else(|| CliError::new(Code::BadFile, format!("{} is not UTF-8", folder.display())))?;
-    document::read(&bytes, folder).map_err(|problems| {
-        let count = problems.len();
-        let why = match count {
-            1 => format!("{} has a problem", file.display()),
-            count => format!("{} has {count} problems", file.display()),
-        };
-        CliError::new(Code::BadYaml, why).places(problems.into_iter().map(|p| place(file, p)).collect())
-    })
+    match document::named(&bytes, folder) {
+        None => document::read(&bytes, folder).map_err(|problems| wrong(file, problems)),
+        Some(named) => {
+            let (config, queries) = analysis(&named)?;
+            let included = document::Included { config: &config, queries: &queries };
+            document::read_with(&bytes, folder, Some(included)).map_err(|problems| wrong(file, problems))
+        }
+    }
+}
+
+/// Reads the file that a description names for its analysis, and takes its queries apart.
+fn analysis(named: &document::Named) -> Result<(CanaryConfig, Vec<Query>), CliError> {
+    let file = Path::new(&named.path);
+    let bytes = std::fs::read(file).map_err(|error| {
+        CliError::new(Code::BadFile, format!("{}: {error}", file.display()))
+            .hint("the description names it as `analysis.file`")
+    })?;
+    let config = canary_config::read(&bytes).map_err(|problems| wrong(file, problems))?;
+    let asked: Vec<_> = config.metrics.iter().map(|m| (m.name.clone(), m.query.clone())).collect();
+    let queries = promql::take_apart(&asked, &named.labels).map_err(|troubles| {
+        let text = String::from_utf8_lossy(&bytes);
+        let problem = |t: promql::Trouble| config.query_problem(&text, &t.metric, &t.message, &t.hint);
+        wrong(file, troubles.into_iter().filter_map(problem).collect())
+    })?;
+    Ok((config, queries))
+}
+
+fn wrong(file: &Path, problems: Vec<Problem>) -> CliError {
+    let why = match problems.len() {
+        1 => format!("{} has a problem", file.display()),
+        count => format!("{} has {count} problems", file.display()),
+    };
+    CliError::new(Code::BadYaml, why).places(problems.into_iter().map(|p| place(file, p)).collect())
+}
+
+/// How each metric by query is asked, for people: the labels of the two sides are shown.
+fn queries(service: &ServiceSpec) -> Vec<String> {
+    let Some(source) = &service.analysis.source else { return Vec::new() };
+    let mut lines = vec![format!("metrics from {}", source.url)];
+    let side = |labels| metrics::matchers(labels, "<version>");
+    for query in &source.queries {
+        lines.push(format!("  {}: {}", query.metric, query.shape.words()));
+        for (name, labels) in [("canary", &source.canary), ("baseline", &source.baseline)] {
+            let selectors = query.shape.selectors(&side(labels));
+            lines.extend(selectors.into_iter().map(|selector| format!("    {name:<8} {selector}")));
+        }
+    }
+    lines
 }
 
 fn place(file: &Path, problem: Problem) -> Place {
