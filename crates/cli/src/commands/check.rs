@@ -36,7 +36,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
             service.strategy.preset,
             steps.join(", ")
         ));
-        queries(&service).iter().for_each(|line| output::line(line));
+        for line in queries(&service) {
+            output::line(&line);
+        }
     }
     Ok(Exit::Done)
 }
