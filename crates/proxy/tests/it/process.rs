@@ -15,6 +15,7 @@ const TAKEOVER: &str = "TAXIWAY_TEST_PROXY_TAKEOVER";
 fn serves_as_a_process() {
     let Some(dir) = std::env::var_os(DIRECTORY) else { return };
     let takeover = std::env::var_os(TAKEOVER).is_some();
+    let _crashes = fail::FailScenario::setup();
     let options = Options { dir: dir.into(), cores: Some(2), takeover, ..Options::default() };
     if let Err(error) = taxiway_proxy::run(options) {
         eprintln!("{error}");
@@ -30,8 +31,14 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(dir: &Path, takeover: bool) -> Self {
+        Self::start_with(dir, takeover, "")
+    }
+
+    /// Starts it with fail points, written as for the crate `fail`.
+    pub(crate) fn start_with(dir: &Path, takeover: bool, fail_points: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "process::serves_as_a_process", "--ignored", "--nocapture"]);
+        command.env("FAILPOINTS", fail_points);
         command.env(DIRECTORY, dir).stdout(Stdio::null()).stderr(Stdio::null());
         if takeover {
             command.env(TAKEOVER, "1");

@@ -193,3 +193,58 @@ fn a_full_disk_refuses_more_exposure_but_never_less() {
     assert!(matches!(reply, Reply::Applied(_)), "{reply:?}");
     assert!(control.counts().versions.contains_key(&version("v1")));
 }
+
+#[test]
+fn a_successor_that_dies_midway_changes_nothing() {
+    let (one, two) = (Instance::saying("one"), Instance::saying("two"));
+    let dir = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let mut old = Process::start(dir.path(), false);
+    old.control().apply(&with_canary(table(&address, &[&one.address]), &[&two.address], 100));
+    let traffic = Traffic::start(&address, 4);
+    for point in ["proxy.takeover-received", "proxy.takeover-before-ready"] {
+        let mut successor = Process::start_with(dir.path(), true, &format!("{point}=panic"));
+        assert!(!successor.ends(), "{point}: it was to die");
+        traffic.more(50);
+    }
+    // A connection that only the dead successor had accepted is lost with it; nothing else is.
+    let lost = traffic.finish().1;
+    assert!(
+        lost.iter().all(|what| what.starts_with("no answer") || what.starts_with("not sent")),
+        "{lost:?}"
+    );
+    assert!(!old.control().counts().lease_ended);
+    assert_eq!(Client::to(&address).get("/", &[]).text(), "two", "the lease runs on");
+    let heir = Process::start(dir.path(), true);
+    heir.control();
+    assert!(old.ends());
+    assert_eq!(Client::to(&address).get("/", &[]).text(), "two");
+}
+
+#[test]
+fn a_proxy_that_dies_around_a_write_serves_the_old_table_or_the_new() {
+    let (one, two) = (Instance::saying("one"), Instance::saying("two"));
+    for (point, generation) in [("proxy.before-table-persist", 1), ("proxy.after-table-persist", 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let address = free_address();
+        let first = table(&address, &[&one.address]);
+        // The first write passes, the second meets the fail point and the process is killed there.
+        let mut process = Process::start_with(dir.path(), false, &format!("{point}=1*off->sleep(60000)"));
+        let mut control = process.control();
+        control.apply(&first);
+        let mut second = with_canary(first, &[&two.address], 50);
+        second.generation = Generation(2);
+        control.tell(&Ask::Apply { table: Box::new(second) });
+        let kept = dir.path().join("proxy/shop@production.json");
+        if generation == 2 {
+            eventually("the new file", || {
+                std::fs::read_to_string(&kept).ok()?.contains("\"v2\"").then_some(())
+            });
+        }
+        process.kill();
+        let process = Process::start(dir.path(), false);
+        let Reply::Hello { tables, .. } = process.control().ask(&Ask::Hello) else { panic!() };
+        assert_eq!(tables["shop/production"].generation, Generation(generation), "{point}");
+        assert_eq!(Client::to(&address).get("/", &[]).text(), "one", "no lease survives");
+    }
+}

@@ -233,10 +233,15 @@ impl Control {
         self.try_ask(ask).expect("a reply")
     }
 
-    pub(crate) fn try_ask(&mut self, ask: &Ask) -> Option<Reply> {
+    /// Asks without waiting for the reply.
+    pub(crate) fn tell(&mut self, ask: &Ask) -> Option<()> {
         let mut line = serde_json::to_vec(ask).unwrap();
         line.push(b'\n');
-        self.0.get_mut().write_all(&line).ok()?;
+        self.0.get_mut().write_all(&line).ok()
+    }
+
+    pub(crate) fn try_ask(&mut self, ask: &Ask) -> Option<Reply> {
+        self.tell(ask)?;
         let mut reply = String::new();
         self.0.read_line(&mut reply).ok()?;
         serde_json::from_str(&reply).ok()
