@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use taxiway_api::{HistoryEntry, ReleaseSummary, StartAnswer, StartRequest, Summary};
+use taxiway_api::{HistoryEntry, ReleaseSummary, StartAnswer, StartRequest, Status, Summary};
 use taxiway_model::event::Outcome;
 use taxiway_model::ids::{ReleaseId, VersionName};
 use taxiway_model::service::Provenance;
@@ -274,6 +274,13 @@ fn close(global: &Global, client: &Client, entry: &HistoryEntry) {
     if global.json {
         output::json(&Summary { releases: vec![ReleaseSummary::from(entry)] });
         return;
+    }
+    if entry.outcome != Some(Outcome::Released) {
+        // What does not answer is often why; a port that is taken, for one.
+        let status = client.get::<Status>(&crate::client::of_stream("status", &entry.stream));
+        for silent in status.map(|status| status.unreachable).unwrap_or_default() {
+            output::say(&format!("  {silent}"));
+        }
     }
     let log = client.data().path().display().to_string();
     let next: &[(&str, &str)] = match entry.outcome {

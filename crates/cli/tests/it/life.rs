@@ -123,3 +123,49 @@ fn a_read_only_directory_is_a_clear_message() {
     std::fs::set_permissions(bed.data(), std::fs::Permissions::from_mode(0o700)).unwrap();
     assert!(said.code == 2 && said.err.contains("[data_unusable]"), "{said:?}");
 }
+
+/// Changes the description.
+fn change(bed: &Bed, from: &str, to: &str) {
+    let yaml = std::fs::read_to_string(bed.file()).unwrap();
+    assert!(yaml.contains(from), "{from} is in {yaml}");
+    std::fs::write(bed.file(), yaml.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_taken_port_is_said_and_nothing_is_left_half_done() {
+    let bed = Bed::new(Bed::QUICK);
+    bed.version("v1", "healthy");
+    let taken = std::net::TcpListener::bind(("127.0.0.1", bed.port)).unwrap();
+    change(&bed, "ready: 20s", "ready: 20s\n  routed: 2s");
+    let said = bed.run(&["release", "--version", "v1", "--timeout", "40s"]);
+    assert_eq!(said.code, 10, "{said:?}");
+    assert!(said.err.contains("in use"), "{said:?}");
+    assert!(bed.status()["release"].is_null());
+    // With the port free the same version goes all the way.
+    drop(taken);
+    bed.ok(&["retry"]);
+    eventually("v1 serves", || bed.ask().is_ok_and(|(code, version)| code == 200 && version == "v1"));
+}
+
+#[test]
+fn a_missing_program_is_said_at_once_and_the_baseline_serves_on() {
+    let bed = Bed::new(Bed::QUICK).with_v1();
+    change(&bed, "[sh, ", "[no-such-program, ");
+    bed.version("v2", "healthy");
+    let said = bed.run(&["release", "--version", "v2", "--timeout", "40s"]);
+    assert!([5, 10].contains(&said.code), "{said:?}");
+    assert!(said.out.contains("no-such-program"), "{said:?}");
+    assert_eq!(bed.ask().unwrap(), (200, "v1".to_owned()));
+}
+
+#[test]
+fn an_instance_that_ignores_sigterm_is_killed_by_stop() {
+    let bed = Bed::new(Bed::QUICK);
+    // The shell takes the signal and stays; what it started ends, and is started again by it.
+    let shop = crate::bed::shop().display();
+    let text = format!("trap '' TERM\nwhile :; do '{shop}' --behaviour healthy \"$@\"; done\n");
+    std::fs::write(bed.folder().join("versions/v1"), text).unwrap();
+    bed.ok(&["release", "--version", "v1", "--timeout", "40s"]);
+    bed.ok(&["stop"]);
+    assert!(bed.processes().is_empty(), "{:?}", bed.processes());
+}
