@@ -3,6 +3,7 @@
 
 use crate::environment::{Environment, evolve};
 use crate::judge;
+use std::borrow::Cow;
 use taxiway_model::decision::{Action, Decision, Violation};
 use taxiway_model::event::{Event, Outcome};
 use taxiway_model::record::{Actor, Recorded};
@@ -13,7 +14,8 @@ use taxiway_model::weight::WeightBp;
 /// The rules a decision would break; empty means it may be carried out.
 pub fn check(decision: &Decision, state: &Environment) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut after = state.clone();
+    // A look that decides nothing is by far the most frequent, and a state is large.
+    let mut after = Cow::Borrowed(state);
     for event in &decision.events {
         one(event, &after, &mut violations);
         let recorded = Recorded {
@@ -26,7 +28,7 @@ pub fn check(decision: &Decision, state: &Environment) -> Vec<Violation> {
             reason: String::new(),
             event: event.clone(),
         };
-        after = evolve(after, &recorded);
+        after = Cow::Owned(evolve(after.into_owned(), &recorded));
     }
     for action in &decision.actions {
         effect(action, &after, &mut violations);
