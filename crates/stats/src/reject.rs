@@ -36,7 +36,7 @@ pub const MINIMAX: [f64; ALTERNATIVES] = [0.15, 0.13, 0.13, 0.12, 0.06, 0.41];
 pub const FIRST: f64 = 0.7;
 
 /// Largest alternative (as a multiple of the tolerated ratio) against clustered errors.
-pub const DISPERSED_RATIO_MAX: f64 = 3.0;
+pub const DISPERSED_RATIO_MAX: f64 = 2.0;
 
 /// What is tested: `p_c <= theta p_b + delta` in every window and stratum, against the alternatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
