@@ -9,9 +9,11 @@ use taxiway_model::weight::WeightBp;
 
 /// The plan by which `version` of the service would be released now.
 pub fn resolve(spec: &ServiceSpec, version: Version, state: &Environment) -> Plan {
-    // While a first release is in flight there will be a baseline by the time a queued one starts.
+    // While a first release is in flight, or about to be, there will be a baseline by the time a
+    // queued one starts.
     let in_flight = state.flight.as_ref().map(|flight| flight.plan.version.name.clone());
-    let baseline = state.stable.clone().or(in_flight);
+    let queued = || state.queue.first().map(|waiting| waiting.plan.version.name.clone());
+    let baseline = state.stable.clone().or(in_flight).or_else(queued);
     let (strategy, preset, steps) = if baseline.is_some() {
         (spec.strategy.kind, spec.strategy.preset.clone(), spec.strategy.steps.clone())
     } else {

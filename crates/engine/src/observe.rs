@@ -188,7 +188,8 @@ pub(crate) fn rebase(ports: &Ports, stream: &mut Stream) {
             versions: snapshot.versions.clone(),
             mirrored: mirrored(snapshot),
             // What the router has answered since is not ours to count from then on.
-            waits: ports.clock.monotonic_ms().saturating_sub(stream.counts_new_ms) > COUNTS_OLD_MS,
+            waits: stream.base.waits
+                || ports.clock.monotonic_ms().saturating_sub(stream.counts_new_ms) > COUNTS_OLD_MS,
         };
     }
 }

@@ -196,7 +196,10 @@ impl Run<'_> {
             Err(payload) if payload.is::<Crash>() => {
                 self.crashes += 1;
                 let now_ms = self.now_ms();
-                self.up_ms = now_ms + self.random.pick(&[0, 500, 5_000, 20_000, 70_000]);
+                // In a world without other faults a supervisor restarts it as soon as it can.
+                let down_ms = self.random.pick(&[0, 500, 5_000, 20_000, 70_000]);
+                let calm = self.scenario.faults.is_empty();
+                self.up_ms = now_ms + if calm { down_ms.min(500) } else { down_ms };
                 self.bury();
                 None
             }
@@ -289,7 +292,11 @@ impl Run<'_> {
             (in_flight, engine.submit(&id, &command, Actor::Person("ada".to_owned()), "sim", ""))
         });
         self.due_ms = Some(now_ms);
-        let Some((in_flight, answer)) = answer else { return };
+        let Some((in_flight, answer)) = answer else {
+            // Whoever gets no answer asks again.
+            self.deeds.insert(0, (self.up_ms, deed.clone()));
+            return;
+        };
         let refused = matches!(answer, Err(SubmitError::Refused(_) | SubmitError::Quarantined(_)));
         let mut world = self.world.lock();
         if let Some((version, weight)) = world.router.exposed(now_ms)

@@ -152,10 +152,11 @@ impl Scenario {
         spec.stage = Stage::Test;
         spec.checks.clear();
         spec.concurrency = Concurrency::Queue;
+        spec.deadlines = Deadlines { samples_ms: 300_000, ..spec.deadlines };
         spec.analysis = AnalysisPolicy::of(Profile::Standard);
         let versions = vec![(version("v1", &spec), Behaviour::Healthy), (version("v2", &spec), behaviour)];
         let deeds = vec![(0, Deed::Release(0)), (20_000, Deed::Release(1))];
-        Self { seed: 7, spec, versions, rps_milli: 60_000, faults: Vec::new(), deeds, check_fails_ppm: 0 }
+        Self { seed: 7, spec, versions, rps_milli: 300_000, faults: Vec::new(), deeds, check_fails_ppm: 0 }
     }
 
     /// The one stream of the world.
