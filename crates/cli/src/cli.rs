@@ -99,7 +99,7 @@ enum Verb {
     #[command(hide = true)]
     Keep,
     #[command(hide = true)]
-    Proxy,
+    Proxy(commands::hidden::Proxy),
 }
 
 /// Reads the command line and does what it says. The first value says whether JSON was asked for.
@@ -145,6 +145,6 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::Reference(args) => Ok(shell::reference(&args)),
         Verb::Resident(args) => hidden::resident(global, &args),
         Verb::Keep => hidden::keep(global),
-        Verb::Proxy => hidden::proxy(global),
+        Verb::Proxy(args) => hidden::proxy(global, &args),
     }
 }

@@ -49,18 +49,48 @@ pub(crate) fn keep(global: &Global) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// The proxy: serves traffic and outlives everybody.
-pub(crate) fn proxy(global: &Global) -> Result<Exit, CliError> {
+/// The proxy: serves traffic and outlives everybody
+#[derive(Debug, clap::Args)]
+pub(crate) struct Proxy {
+    /// Take the listening sockets over from the proxy that runs, which then finishes what is open and leaves
+    #[arg(long)]
+    takeover: bool,
+}
+
+/// Looks for the seat after a takeover: the old proxy may drain for as long as its streams last, and
+/// its seat is free the moment it leaves.
+const SEAT_LOOK_MS: u64 = 50;
+
+pub(crate) fn proxy(global: &Global, args: &Proxy) -> Result<Exit, CliError> {
     let data = own_data(global)?;
     output::log_to_stderr();
     family::detach_from_terminal();
     resident::set_up_crash_points(&data);
-    let seat = Seat::take(&data, Role::Proxy)
-        .map_err(|error| CliError::new(Code::DataUnusable, format!("{}: {error}", data.path().display())))?;
-    if seat.is_none() {
+    let unusable = |error: std::io::Error| {
+        CliError::new(Code::DataUnusable, format!("{}: {error}", data.path().display()))
+    };
+    let failed = |error: taxiway_proxy::Error| CliError::new(Code::ProxyMissing, error.to_string());
+    let seat = Seat::take(&data, Role::Proxy).map_err(unusable)?;
+    if seat.is_none() && !args.takeover {
         return Ok(Exit::Done);
     }
-    let options = taxiway_proxy::Options { dir: data.path().to_owned(), ..taxiway_proxy::Options::default() };
-    taxiway_proxy::run(options).map_err(|error| CliError::new(Code::ProxyMissing, error.to_string()))?;
+    let takeover = args.takeover;
+    let options =
+        taxiway_proxy::Options { dir: data.path().to_owned(), takeover, ..taxiway_proxy::Options::default() };
+    let running = taxiway_proxy::start(options).map_err(failed)?;
+    if seat.is_none() {
+        // Beside serving, so that we can be told to leave while our predecessor still drains.
+        std::thread::spawn(move || {
+            loop {
+                if let Ok(Some(seat)) = Seat::take(&data, Role::Proxy) {
+                    // Ours until the process ends.
+                    std::mem::forget(seat);
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(SEAT_LOOK_MS));
+            }
+        });
+    }
+    running.wait().map_err(failed)?;
     Ok(Exit::Done)
 }
