@@ -40,9 +40,7 @@ impl Invariant {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::WeightWithinStep => "the canary's weight at the router is never above the approved step's",
-            Self::BackStaysBack => {
-                "after a way back the canary's weight is 0 and stays 0 for that release"
-            }
+            Self::BackStaysBack => "after a way back the canary's weight is 0 and stays 0 for that release",
             Self::SealedWhenEarned => {
                 "no step is left, and nothing is sealed, without every condition of the step or a person's promotion"
             }

@@ -132,7 +132,12 @@ impl Router {
         Ok(self.applied(now_ms))
     }
 
-    pub(crate) fn snapshot(&self, stream: &StreamId, now_ms: u64, wall: Timestamp) -> Result<Snapshot, Error> {
+    pub(crate) fn snapshot(
+        &self,
+        stream: &StreamId,
+        now_ms: u64,
+        wall: Timestamp,
+    ) -> Result<Snapshot, Error> {
         if self.table.is_none() {
             return Err(Error::NoTable(stream.clone()));
         }
@@ -224,7 +229,8 @@ impl Router {
         let mut left = requests;
         for (index, (class, percent)) in CLASSES.iter().enumerate() {
             let last = index + 1 == CLASSES.len();
-            let of_class = if last { left } else { self.random.binomial(requests, percent * 10_000).min(left) };
+            let of_class =
+                if last { left } else { self.random.binomial(requests, percent * 10_000).min(left) };
             left -= of_class;
             let counts = if living.is_empty() {
                 Counts { requests: of_class, connect_errors: of_class, ..Counts::default() }

@@ -148,7 +148,8 @@ impl Scenario {
     pub fn calm(behaviour: Behaviour, kind: StrategyKind) -> Self {
         let mut random = Random::new(7, 1);
         let mut spec = spec(&mut random);
-        spec.strategy = Strategy { kind, preset: "custom".to_owned(), steps: plain(kind), retire_after_ms: 0 };
+        spec.strategy =
+            Strategy { kind, preset: "custom".to_owned(), steps: plain(kind), retire_after_ms: 0 };
         spec.stage = Stage::Test;
         spec.checks.clear();
         spec.concurrency = Concurrency::Queue;
@@ -230,7 +231,8 @@ fn spec(random: &mut Random) -> ServiceSpec {
         StrategyKind::Recreate,
     ]);
     let replicas = random.between(1, 4) as u32;
-    let mut analysis = AnalysisPolicy::of(random.pick(&[Profile::Standard, Profile::Standard, Profile::Strict]));
+    let mut analysis =
+        AnalysisPolicy::of(random.pick(&[Profile::Standard, Profile::Standard, Profile::Strict]));
     analysis.harm_budget_requests = random.pick(&[None, None, Some(200)]);
     analysis.warm_up_ms = random.pick(&[0, 0, 3_000]);
     let stage = if kind == StrategyKind::Recreate { Stage::Test } else { Stage::Production };
@@ -265,7 +267,8 @@ fn spec(random: &mut Random) -> ServiceSpec {
 }
 
 fn process(replicas: u32) -> ProcessTarget {
-    let probe = Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
+    let probe =
+        Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
     ProcessTarget {
         command: vec!["/bin/shop".to_owned()],
         directory: "/".to_owned(),
@@ -317,7 +320,11 @@ fn step(called: &str, weight_bp: u16, bake_ms: u64) -> Step {
 fn plain(kind: StrategyKind) -> Vec<Step> {
     match kind {
         StrategyKind::Canary => {
-            vec![step("canary-10", 1_000, 15_000), step("canary-50", 5_000, 15_000), step("full", 10_000, 15_000)]
+            vec![
+                step("canary-10", 1_000, 15_000),
+                step("canary-50", 5_000, 15_000),
+                step("full", 10_000, 15_000),
+            ]
         }
         other => steps(other, 2, &mut Random::new(7, 2)),
     }

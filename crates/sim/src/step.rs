@@ -147,7 +147,8 @@ impl Ledger {
         }
         let Some(step) = flight.plan.step(window.step) else { return Ok(()) };
         let due = |side: &Step| {
-            let canary = side.weight > WeightBp::ZERO || side.mirror > WeightBp::ZERO || side.header.is_some();
+            let canary =
+                side.weight > WeightBp::ZERO || side.mirror > WeightBp::ZERO || side.header.is_some();
             (canary, side.weight < WeightBp::ALL && flight.plan.baseline.is_some())
         };
         let (canary, baseline) = due(step);
@@ -170,7 +171,8 @@ impl Ledger {
         }
         let covered_ms = self.covered(step, flight, now_ms);
         if flight.bake_ms.min(step.bake_ms) > covered_ms + self.slack_ms {
-            let detail = format!("{} ms are counted on {}, {covered_ms} ms had traffic", flight.bake_ms, step.name);
+            let detail =
+                format!("{} ms are counted on {}, {covered_ms} ms had traffic", flight.bake_ms, step.name);
             return broken(Invariant::BakeIsEvidence, detail);
         }
         if flight.returning.is_some() || !flight.holds.is_empty() || step.approval {
@@ -206,7 +208,8 @@ impl Ledger {
 
     /// Time since the step was entered in which both sides that should have traffic had it.
     fn covered(&self, step: &Step, flight: &Flight, now_ms: u64) -> u64 {
-        let canary_due = step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
+        let canary_due =
+            step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some();
         let baseline_due = step.weight < WeightBp::ALL && flight.plan.baseline.is_some();
         let near = |times: &[u64], at: u64| {
             let from = times.partition_point(|time| *time + WINDOW_MS < at);

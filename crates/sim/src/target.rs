@@ -94,7 +94,8 @@ impl Target {
         }
         let stop_ms = self.random.between(50, 2_000);
         for one in &mut self.running {
-            let replicas = wanted.iter().find(|(version, _)| *version == one.shown.version).map_or(0, |w| w.1);
+            let replicas =
+                wanted.iter().find(|(version, _)| *version == one.shown.version).map_or(0, |w| w.1);
             if one.shown.number >= replicas && one.shown.phase != InstancePhase::Stopping {
                 one.shown.phase = InstancePhase::Stopping;
                 one.turns_ms = now_ms + stop_ms;

@@ -82,7 +82,11 @@ impl Witness {
     /// The router took an order.
     pub(crate) fn routed(&mut self, now_ms: u64, before: Generation, given: Generation, router: &Router) {
         if given < before {
-            self.breaks(Invariant::GenerationsGrow, now_ms, format!("the router took {given} after {before}"));
+            self.breaks(
+                Invariant::GenerationsGrow,
+                now_ms,
+                format!("the router took {given} after {before}"),
+            );
         }
         let returning = self.state.flight.as_ref().is_some_and(|flight| flight.returning.is_some());
         if let Some((version, weight)) = router.exposed(now_ms)
@@ -158,9 +162,11 @@ impl Witness {
             self.breaks(Invariant::SealedWhenEarned, now_ms, detail);
         }
         let judged = flight.plan.baseline.is_some()
-            && flight.plan.steps.iter().any(|step| {
-                step.analysis && step.weight > WeightBp::ZERO && step.weight < WeightBp::ALL
-            });
+            && flight
+                .plan
+                .steps
+                .iter()
+                .any(|step| step.analysis && step.weight > WeightBp::ZERO && step.weight < WeightBp::ALL);
         let behaviour = self.behaviours.get(&flight.plan.version.name);
         let stoppable = behaviour == Some(&Behaviour::Errors) && judged && !self.had_outage;
         if stoppable && !self.ledger.helped_by_hand() {

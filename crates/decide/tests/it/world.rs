@@ -87,7 +87,8 @@ pub(crate) fn step(name: &str, percent: u16, bake_s: u64) -> Step {
 }
 
 fn spec() -> ServiceSpec {
-    let probe = Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
+    let probe =
+        Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
     ServiceSpec {
         name: ServiceName::new("shop").unwrap(),
         owner: "team".into(),
@@ -289,7 +290,8 @@ impl World {
         let Some(table) = self.table.clone() else { return };
         let exposed = self.exposed();
         let to_canary = exposed.as_ref().map_or(0, |(_, weight)| self.rps * u64::from(weight.bp()) / 10_000);
-        let sides = [(exposed.map(|(version, _)| version), to_canary), (table.baseline, self.rps - to_canary)];
+        let sides =
+            [(exposed.map(|(version, _)| version), to_canary), (table.baseline, self.rps - to_canary)];
         for (version, requests) in sides {
             let Some(version) = version.filter(|_| requests > 0) else { continue };
             let owed = self.owed.entry(version.clone()).or_default();
@@ -388,7 +390,8 @@ fn line(event: &Event) -> Option<String> {
         Event::ReleaseStarted { release } => format!("started {release}"),
         Event::StepEntered { step } => format!("step {step}"),
         Event::SplitIntended { split, .. } => {
-            let name = |version: &Option<VersionName>| version.as_ref().map_or("-".into(), ToString::to_string);
+            let name =
+                |version: &Option<VersionName>| version.as_ref().map_or("-".into(), ToString::to_string);
             format!("split {} | {} {}", name(&split.baseline), name(&split.canary), split.weight)
         }
         Event::WorkloadIntended { replicas, .. } => {

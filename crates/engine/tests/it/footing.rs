@@ -34,7 +34,8 @@ fn an_event_of_another_writer_is_read_before_going_on() {
 fn an_event_nobody_knows_quarantines_the_stream_and_leaves_its_traffic_alone() {
     let (world, engine) = World::with_a_canary();
     drop(engine);
-    let unknown = NewRecord { payload: b"{\"event\":\"beamed_up\"}".to_vec(), ..record(&Event::AutomationFreed) };
+    let unknown =
+        NewRecord { payload: b"{\"event\":\"beamed_up\"}".to_vec(), ..record(&Event::AutomationFreed) };
     world.lock().keep(unknown);
     let engine = world.engine();
     world.calls();

@@ -81,7 +81,8 @@ fn step(name: &str, percent: u16, bake_ms: u64) -> Step {
 }
 
 fn spec() -> ServiceSpec {
-    let probe = Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
+    let probe =
+        Probe { ask: ProbeAsk::Tcp, interval_ms: 100, timeout_ms: 100, success_after: 1, failure_after: 3 };
     ServiceSpec {
         name: id().service,
         owner: "team".into(),
