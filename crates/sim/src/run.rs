@@ -15,9 +15,9 @@ use taxiway_engine::ports::log::Log;
 use taxiway_engine::{Engine, SubmitError, View};
 use taxiway_model::command::Command;
 use taxiway_model::decision::WaitingOn;
-use taxiway_model::event::ReturnCause;
+use taxiway_model::event::{Event, ReturnCause};
 use taxiway_model::ids::StreamId;
-use taxiway_model::record::Actor;
+use taxiway_model::record::{Actor, Recorded};
 use taxiway_model::time::Timestamp;
 use taxiway_store::memory::Store;
 
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub virtual_ms: u64,
     /// Ticks of all engines.
     pub ticks: u64,
+    /// The log.
+    pub records: Vec<Recorded<Event>>,
     /// The log, a line an event.
     pub trace: Vec<String>,
 }
@@ -395,6 +397,7 @@ impl Run<'_> {
             crashes: self.crashes,
             virtual_ms: world.now_ms,
             ticks: self.ticks,
+            records: stored.iter().map(understood).collect(),
             trace: trace.collect(),
             history,
         }

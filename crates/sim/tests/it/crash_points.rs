@@ -39,7 +39,7 @@ fn dies_everywhere(behaviour: Behaviour, kind: StrategyKind, expected: Outcome, 
 
 #[test]
 fn a_good_release_survives_a_crash_anywhere() {
-    dies_everywhere(Behaviour::Healthy, StrategyKind::Canary, Outcome::Released, 3);
+    dies_everywhere(Behaviour::Healthy, StrategyKind::Canary, Outcome::Released, 8);
 }
 
 #[test]
