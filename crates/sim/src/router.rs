@@ -114,7 +114,7 @@ impl Router {
         Ok(self.applied(now_ms))
     }
 
-    pub(crate) fn to_baseline(
+    pub(crate) fn give_back(
         &mut self,
         stream: &StreamId,
         given: Generation,

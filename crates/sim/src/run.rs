@@ -255,10 +255,11 @@ impl Run<'_> {
         let mut world = self.world.lock();
         let returning = world.witness.state.flight.as_ref().is_some_and(|f| f.returning.is_some());
         let exposed = world.router.exposed(now_ms).map(|(version, weight)| format!("{version} has {weight}"));
-        if returning && world.router_answers() {
-            if let Some(detail) = exposed {
-                world.witness.breaks(Invariant::BackStaysBack, now_ms, format!("after a tick {detail}"));
-            }
+        if returning
+            && world.router_answers()
+            && let Some(detail) = exposed
+        {
+            world.witness.breaks(Invariant::BackStaysBack, now_ms, format!("after a tick {detail}"));
         }
         let calm = world.faults.is_empty();
         drop(world);

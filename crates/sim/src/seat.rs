@@ -257,7 +257,7 @@ impl Traffic for Seat {
         }
         let now_ms = world.now_ms;
         let before = world.router.generation();
-        let answer = world.router.to_baseline(stream, generation, now_ms);
+        let answer = world.router.give_back(stream, generation, now_ms);
         if answer.is_ok() {
             let Inner { witness, router, .. } = &mut *world;
             witness.sent_back();
@@ -276,12 +276,13 @@ impl Traffic for Seat {
         }
         let (now_ms, wall) = (world.now_ms, world.wall);
         let fresh = world.router.snapshot(stream, now_ms, wall)?;
-        if world.suffers(Fault::CountsLate) {
-            if let Some(late) = world.late.clone().filter(|late| late.start == fresh.start) {
-                // Counters lag behind or come twice; what is in force is always told as it is.
-                let Snapshot { generation, weight, lease_ended, .. } = fresh;
-                return Ok(Snapshot { generation, weight, lease_ended, ..late });
-            }
+        let late = world.late.clone().filter(|late| late.start == fresh.start);
+        if world.suffers(Fault::CountsLate)
+            && let Some(late) = late
+        {
+            // Counters lag behind or come twice; what is in force is always told as it is.
+            let Snapshot { generation, weight, lease_ended, .. } = fresh;
+            return Ok(Snapshot { generation, weight, lease_ended, ..late });
         }
         if !world.suffers(Fault::CountsLate) || world.random.chance(200_000) {
             world.late = Some(fresh.clone());

@@ -195,7 +195,7 @@ impl Running {
     fn dies(&mut self, now_ms: u64, why: &str) {
         self.shown.restarts += 1;
         self.shown.phase = InstancePhase::Backoff;
-        self.shown.why = why.to_owned();
+        why.clone_into(&mut self.shown.why);
         self.shown.memory_bytes = 32 << 20;
         self.turns_ms = now_ms + (500 << self.shown.restarts.min(6));
     }

@@ -159,6 +159,7 @@ impl World {
         self.ask(engine, &Command::Start { plan, again: false })
     }
 
+    #[expect(clippy::unused_self, reason = "it reads like the others")]
     pub(crate) fn ask(&self, engine: &Engine, command: &Command) -> Result<Vec<Event>, SubmitError> {
         engine.submit(&id(), command, Actor::Person("ada".into()), "test", "")
     }
