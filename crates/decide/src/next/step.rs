@@ -40,6 +40,13 @@ pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) 
         draft.events.push(ended(Outcome::Failed, sentence));
         return;
     }
+    let version = &flight.plan.version.name;
+    if flight.step.is_none() && state.stable.as_ref() == Some(version) {
+        // It waited its turn, and the release before it brought the same version.
+        let sentence = format!("{version} already serves all the traffic: there is nothing to release");
+        draft.events.push(ended(Outcome::Failed, sentence));
+        return;
+    }
     let (Some(index), Some(step)) = (flight.step, flight.current()) else {
         draft.events.push(Event::StepEntered { step: 0 });
         return;
