@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_span_needs_a_unit() {
         assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(span("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(span("2h"), Ok(Duration::from_hours(2)));
         assert!(span("90").unwrap_err().contains("no unit"));
         assert!(span("soon").is_err());
     }

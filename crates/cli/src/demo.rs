@@ -76,7 +76,7 @@ struct Played {
     entries: Vec<HistoryEntry>,
     summary: Summary,
     exit: Exit,
-    _load: Option<Load>,
+    load: Option<Load>,
 }
 
 fn play(global: &Global, args: &Args, parts: &Parts, scene: &Scene, data: &Data) -> Result<Played, CliError> {
@@ -89,7 +89,7 @@ fn play(global: &Global, args: &Args, parts: &Parts, scene: &Scene, data: &Data)
     }
     let load = Load::start(parts, scene, args.rate)?;
     let mut played =
-        Played { entries: Vec::new(), summary: Summary::default(), exit: Exit::Done, _load: Some(load) };
+        Played { entries: Vec::new(), summary: Summary::default(), exit: Exit::Done, load: Some(load) };
     for (version, about, expected) in scene.releases() {
         if args.scenario == Some(Scenario::Outage) {
             scene.outage_after(OUTAGE_AFTER);
@@ -117,8 +117,8 @@ fn play(global: &Global, args: &Args, parts: &Parts, scene: &Scene, data: &Data)
         played.entries.push(entry);
     }
     if !args.keep {
-        played._load = None;
-    } else if let Some(load) = &mut played._load {
+        played.load = None;
+    } else if let Some(load) = &mut played.load {
         load.leave_running();
     }
     Ok(played)

@@ -108,7 +108,7 @@ impl<'a> Follower<'a> {
             match lines.next(WAIT) {
                 Line::Text(text) => {
                     let Ok(update) = serde_json::from_slice::<Update>(&text) else { continue };
-                    if let Some(ending) = self.take(update, until) {
+                    if let Some(ending) = self.take(&update, until) {
                         return Ok(ending);
                     }
                 }
@@ -139,12 +139,12 @@ impl<'a> Follower<'a> {
         ))
     }
 
-    fn take(&mut self, update: Update, until: &Until) -> Option<Ending> {
-        match &update {
+    fn take(&mut self, update: &Update, until: &Until) -> Option<Ending> {
+        match update {
             Update::Event { entry } => {
                 self.from = entry.global;
                 match self.show {
-                    Show::Json => output::json(&update),
+                    Show::Json => output::json(update),
                     Show::Lines if entry.kind != "evidence_recorded" => {
                         output::line(&view::log_line(entry, &output::paper()));
                     }

@@ -49,7 +49,9 @@ pub(crate) fn line(text: &str) {
 
 /// Several lines of data.
 pub(crate) fn lines(lines: &[String]) {
-    lines.iter().for_each(|text| line(text));
+    for text in lines {
+        line(text);
+    }
 }
 
 /// A value as one line of JSON.
@@ -103,7 +105,9 @@ impl Screen {
         let shown = &lines[..lines.len().min(rows.saturating_sub(1))];
         let mut text = String::new();
         if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn));
+            text += "\x1b[";
+            text += &self.drawn.to_string();
+            text.push('A');
         }
         text.push_str("\r\x1b[J");
         for line in shown {

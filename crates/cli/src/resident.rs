@@ -74,7 +74,7 @@ fn serve(data: &Data, program: Program, reader: bool) -> Result<Exit, CliError> 
     let metrics = Prometheus::start().map_err(|error| unusable(data, &error))?;
     engine.measure_with(Arc::new(metrics));
     fail::fail_point!("resident.start.after_open");
-    let house = House::new(data.clone(), program, engine.clone(), proxy, supervisor, later);
+    let house = House::new(data.clone(), program, engine.clone(), proxy, supervisor, &later);
     if !reader {
         house.wake_up()?;
     }

@@ -142,7 +142,9 @@ impl Scene {
             self.shown.display()
         );
         if self.moved {
-            text.push_str(&format!("\n({ADDRESS} is taken, so another port is used)"));
+            text += "\n(";
+            text += ADDRESS;
+            text += " is taken, so another port is used)";
         }
         text
     }

@@ -86,7 +86,7 @@ impl House {
         engine: Engine,
         proxy: Arc<Builtin>,
         supervisor: Arc<Supervisor>,
-        later: Arc<Later>,
+        later: &Later,
     ) -> Arc<Self> {
         let house = Arc::new(Self {
             data,

@@ -206,7 +206,9 @@ strategy:
         for role in ["resident", "keeper", "proxy"] {
             let lines = std::fs::read_to_string(self.data().join(format!("{role}.log"))).unwrap_or_default();
             let lines: Vec<&str> = lines.lines().collect();
-            text += &format!("--- {role}\n{}\n", lines[lines.len().saturating_sub(25)..].join("\n"));
+            for part in ["--- ", role, "\n", &lines[lines.len().saturating_sub(25)..].join("\n"), "\n"] {
+                text += part;
+            }
         }
         let log = self.run(&["log", "--last", "40"]);
         text + "--- log\n" + &log.out + &log.err

@@ -86,7 +86,7 @@ fn release_on_and_on(bed: &Bed, over: &AtomicBool) -> Vec<String> {
             assert!([1, 8].contains(&said.code), "{said:?}\n{}", bed.output());
         }
         // Whatever became of it: the next one begins when nothing is in flight.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let said = bed.run(&["status", "--json"]);
             let idle = said.code == 0
