@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use taxiway_model::counts::Counts;
-use taxiway_model::evidence::{Classes, total};
+use taxiway_model::evidence::total;
+use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
 use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_model::time::ForPeople;
@@ -18,15 +19,6 @@ const POWER: f64 = 0.9;
 
 /// Requests of which a recent traffic profile must consist to be worth a forecast.
 pub const PROFILE_REQUESTS_MIN: u64 = 200;
-
-/// What the service answered over some recent time, before the release.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Recent {
-    /// How long, in milliseconds.
-    pub span_ms: u64,
-    /// What was answered, by endpoint class.
-    pub classes: Classes,
-}
 
 /// What can be said before the start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +55,7 @@ pub struct StepForecast {
 }
 
 /// The forecast for a plan; none when there is no recent traffic to go by.
-pub fn forecast(plan: &Plan, recent: &Recent) -> Option<Forecast> {
+pub fn forecast(plan: &Plan, recent: &Normal) -> Option<Forecast> {
     let seen = total(&recent.classes);
     if seen.requests < PROFILE_REQUESTS_MIN || recent.span_ms == 0 {
         return None;

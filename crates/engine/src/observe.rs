@@ -34,7 +34,7 @@ pub(crate) fn observe(engine: &Engine, stream: &mut Stream) -> Observations {
     }
     let traffic = stream.heard("traffic", now, answer);
     let metrics = measure::observe(engine, stream, now);
-    let seen = Observations { workload, traffic, checks: checks(ports, stream), metrics };
+    let seen = Observations { workload, traffic, checks: checks(ports, stream), metrics, normal: None };
     stream.seen = Some(seen.clone());
     seen
 }

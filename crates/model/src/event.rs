@@ -3,6 +3,7 @@
 
 use crate::evidence::Window;
 use crate::ids::{Digest, Generation, ReleaseId, VersionName};
+use crate::normal::Normal;
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 use crate::weight::WeightBp;
@@ -29,6 +30,11 @@ pub enum Event {
     ReleaseStarted {
         /// Its id.
         release: ReleaseId,
+    },
+    /// How the running version answers while nothing is released; recorded before the first step.
+    NormalRecorded {
+        /// The profile.
+        normal: Box<Normal>,
     },
     /// These versions shall run, and no others.
     WorkloadIntended {
@@ -281,6 +287,7 @@ impl Event {
         match self {
             Self::ReleaseAccepted { .. } => "release_accepted",
             Self::ReleaseStarted { .. } => "release_started",
+            Self::NormalRecorded { .. } => "normal_recorded",
             Self::WorkloadIntended { .. } => "workload_intended",
             Self::WorkloadReady { .. } => "workload_ready",
             Self::StepEntered { .. } => "step_entered",

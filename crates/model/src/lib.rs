@@ -12,6 +12,7 @@ pub mod event;
 pub mod evidence;
 pub mod ids;
 pub mod metrics;
+pub mod normal;
 pub mod observation;
 pub mod plan;
 pub mod policy;

@@ -3,6 +3,7 @@
 use crate::evidence::Classes;
 use crate::ids::{Digest, Generation, MetricName, VersionName};
 use crate::metrics::Samples;
+use crate::normal::Normal;
 use crate::time::Timestamp;
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
@@ -148,6 +149,8 @@ pub struct Observations {
     pub checks: BTreeMap<(String, u32), CheckStatus>,
     /// Metrics by query; none where none are wanted.
     pub metrics: Option<Observed<MetricsStatus>>,
+    /// How the running version has answered lately; none while that is not known.
+    pub normal: Option<Normal>,
 }
 
 /// What the source of metrics by query has.

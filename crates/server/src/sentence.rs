@@ -13,6 +13,15 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
     match event {
         Event::ReleaseAccepted { plan, plan_digest, .. } => accepted(plan, &plan_digest.short()),
         Event::ReleaseStarted { release } => format!("{release} has started"),
+        Event::NormalRecorded { normal } => {
+            let seen = taxiway_model::evidence::total(&normal.classes);
+            format!(
+                "normal profile: {} requests in {}, {} failed",
+                seen.requests,
+                ForPeople(normal.span_ms),
+                seen.errors()
+            )
+        }
         Event::WorkloadIntended { replicas, .. } => {
             let wanted: Vec<String> =
                 replicas.iter().map(|(version, count)| format!("{count} of {version}")).collect();

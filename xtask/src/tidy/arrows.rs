@@ -23,7 +23,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("taxiway-server", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-api"]),
     // The world of the simulation is fake, the log under it is the real one.
     ("taxiway-sim", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-store"]),
-    ("taxiway-judgebench", &["taxiway-model", "taxiway-stats", "taxiway-decide"]),
+    // The field's judges as they are: pure, so that the bench and the binary play the same ones.
+    ("taxiway-peers", &["taxiway-model", "taxiway-stats"]),
+    // Judgements written for people: text, JSON, HTML with charts. Pure as well.
+    ("taxiway-report", &["taxiway-model", "taxiway-stats", "taxiway-decide", "taxiway-peers"]),
+    ("taxiway-judgebench", &["taxiway-model", "taxiway-stats", "taxiway-decide", "taxiway-peers"]),
     ("xtask", &[]),
 ];
 

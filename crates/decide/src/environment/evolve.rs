@@ -99,6 +99,10 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.waived = false;
             flight.hold_since_bake_ms = None;
         }
+        Event::NormalRecorded { normal } => {
+            flight.evidence = judge::State::new(&flight.plan.analysis, Some(normal));
+            flight.normal = Some((**normal).clone());
+        }
         Event::EvidenceRecorded { window } => take_evidence(flight, window),
         Event::CheckStarted { effect, attempt } => {
             let record = flight::CheckRecord { attempt: *attempt, passed: None, said: String::new() };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use taxiway_model::event::{Hold, ReturnCause};
 use taxiway_model::ids::{Digest, ReleaseId};
+use taxiway_model::normal::Normal;
 use taxiway_model::plan::{Plan, Step};
 use taxiway_model::time::Timestamp;
 use taxiway_model::verdict::{Judgement, Verdict};
@@ -44,6 +45,8 @@ pub struct Flight {
     pub accepted: Option<Taken>,
     /// Checks begun so far.
     pub checks: BTreeMap<String, CheckRecord>,
+    /// How the running version answered before it; none where nobody knows.
+    pub normal: Option<Normal>,
     /// The judge's state: the evidence, folded.
     pub evidence: judge::State,
     /// The newest judgement.
@@ -103,7 +106,7 @@ pub struct Verified {
 impl Flight {
     /// A release that has just been started.
     pub fn new(release: ReleaseId, plan: Plan, plan_digest: Digest, started_at: Timestamp) -> Self {
-        let evidence = judge::State::new(&plan.analysis);
+        let evidence = judge::State::new(&plan.analysis, None);
         Self {
             release,
             plan,
@@ -121,6 +124,7 @@ impl Flight {
             hold_since_bake_ms: None,
             accepted: None,
             checks: BTreeMap::new(),
+            normal: None,
             evidence,
             judgement: None,
             source: None,

@@ -3,6 +3,7 @@
 use super::{errors, latency, query};
 use taxiway_model::evidence::{self, Classes, Window};
 use taxiway_model::ids::Digest;
+use taxiway_model::normal::Normal;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
 use taxiway_model::verdict::MetricFinding;
 use taxiway_model::weight::WeightBp;
@@ -86,8 +87,8 @@ fn pair(
 }
 
 impl State {
-    /// Nothing seen yet.
-    pub fn new(policy: &AnalysisPolicy) -> Self {
+    /// Nothing seen yet but, where it is known, how the running version answered before.
+    pub fn new(policy: &AnalysisPolicy, _normal: Option<&Normal>) -> Self {
         Self {
             metrics: policy.metrics.iter().map(|metric| Evidence::new(policy, metric)).collect(),
             canary: Classes::new(),

@@ -328,7 +328,7 @@ impl World {
             Observed::Known(self.seen_traffic())
         };
         let workload = Observed::Known(self.instances());
-        Observations { workload, traffic, checks: checks.collect(), metrics: None }
+        Observations { workload, traffic, checks: checks.collect(), metrics: None, normal: None }
     }
 
     fn seen_traffic(&self) -> TrafficStatus {
