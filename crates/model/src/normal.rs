@@ -21,4 +21,11 @@ pub struct Normal {
     /// The same of the number of slow requests (beyond the profile's p95).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_dispersion_milli: Option<u64>,
+    /// How many instances answered.
+    #[serde(default)]
+    pub instances: u32,
+    /// How far the instances' rates of failure lie apart beyond chance: the standard deviation of
+    /// their logarithm, in thousandths; none: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_noise_milli: Option<u64>,
 }
