@@ -55,8 +55,13 @@ pub fn question(plan: &Plan, index: u16) -> Question {
                 && (step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.header.is_some())
         });
     let weight = plan.step(index).map(|step| step.weight).unwrap_or_default();
-    let exclude_bp = if live { plan.analysis.exclusion_at(weight) } else { None };
-    Question { step: index, exclude_bp }
+    question_at(&plan.analysis, index, weight, live)
+}
+
+/// The question at a share of the traffic, for evidence that comes without a plan; `live` says
+/// whether there is a baseline beside the canary.
+pub fn question_at(policy: &AnalysisPolicy, step: u16, weight: WeightBp, live: bool) -> Question {
+    Question { step, exclude_bp: if live { policy.exclusion_at(weight) } else { None } }
 }
 
 /// Whether a window counts as time with fresh evidence: both sides that should have had traffic had.
