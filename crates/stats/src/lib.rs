@@ -23,6 +23,7 @@ pub mod math;
 pub mod means;
 pub mod preflight;
 pub mod profile;
+pub mod ranksum;
 pub mod reject;
 pub mod sequence;
 pub mod softrank;
