@@ -27,6 +27,8 @@ pub(crate) struct Ran {
     pub(crate) end: End,
     /// Its standard output and error as they came, the first [`OUTPUT_BYTES_MAX`] bytes.
     pub(crate) output: Vec<u8>,
+    /// Its standard output alone, as much.
+    pub(crate) stdout: Vec<u8>,
     /// How much more it wrote.
     pub(crate) cut_bytes: u64,
 }
@@ -68,24 +70,26 @@ pub(crate) async fn run(mut command: Command, timeout: Duration) -> io::Result<R
     // A process that left the group may hold the pipes open for ever.
     let abort = output.abort_handle();
     let collected = tokio::time::timeout(Duration::from_millis(500), output).await;
-    let (output, cut_bytes) = collected.ok().and_then(Result::ok).unwrap_or_else(|| {
+    let (output, stdout, cut_bytes) = collected.ok().and_then(Result::ok).unwrap_or_else(|| {
         abort.abort();
-        (b"(its output is still held open by a process that it left behind)".to_vec(), 0)
+        (b"(its output is still held open by a process that it left behind)".to_vec(), Vec::new(), 0)
     });
-    Ok(Ran { end, output, cut_bytes })
+    Ok(Ran { end, output, stdout, cut_bytes })
 }
 
 async fn collect(
     mut stdout: Option<impl AsyncRead + Unpin>,
     mut stderr: Option<impl AsyncRead + Unpin>,
-) -> (Vec<u8>, u64) {
-    let (mut kept, mut cut) = (Vec::new(), 0);
+) -> (Vec<u8>, Vec<u8>, u64) {
+    let (mut kept, mut out, mut cut) = (Vec::new(), Vec::new(), 0);
     let (mut one, mut two) = ([0_u8; 8192], [0_u8; 8192]);
     while stdout.is_some() || stderr.is_some() {
         // Both have to be read, or a command that writes much to the other one would wait for us.
         let piece = tokio::select! {
             read = read_some(stdout.as_mut(), &mut one), if stdout.is_some() => {
                 if read == 0 { stdout = None; }
+                let room = read.min(OUTPUT_BYTES_MAX - out.len());
+                out.extend_from_slice(&one[..room]);
                 &one[..read]
             }
             read = read_some(stderr.as_mut(), &mut two), if stderr.is_some() => {
@@ -97,7 +101,7 @@ async fn collect(
         kept.extend_from_slice(&piece[..room]);
         cut += (piece.len() - room) as u64;
     }
-    (kept, cut)
+    (kept, out, cut)
 }
 
 /// Reads a piece; 0 at the end and on any error.

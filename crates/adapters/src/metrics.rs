@@ -1,9 +1,18 @@
 //! Sources of metrics by query.
 //!
-//! [`promql`] takes queries apart when a release is planned; [`prometheus`] asks them while it is
-//! in flight, beside the engine, and keeps the newest answer.
+//! [`promql`] takes queries apart when a release is planned; [`ask`] puts them to their sources
+//! while it is in flight, beside the engine, and keeps the newest answers. Every source is a file
+//! that builds a question and reads an answer.
 
 mod answer;
+mod ask;
+mod buckets;
+mod command;
 mod count;
+mod csv;
+mod exchange;
+mod json;
 pub mod prometheus;
 pub mod promql;
+
+pub use ask::Sources;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use taxiway_adapters::checks;
-use taxiway_adapters::metrics::prometheus::Prometheus;
+use taxiway_adapters::metrics::Sources;
 use taxiway_adapters::traffic::builtin::Builtin;
 use taxiway_adapters::workload::process::{self, Supervisor};
 use taxiway_engine::ports::log::Log;
@@ -71,7 +71,7 @@ fn serve(data: &Data, program: Program, reader: bool) -> Result<Exit, CliError> 
     };
     let engine =
         Engine::open(ports, &format!("pid {}", std::process::id())).map_err(|error| of_log(&error))?;
-    let metrics = Prometheus::start().map_err(|error| unusable(data, &error))?;
+    let metrics = Sources::start().map_err(|error| unusable(data, &error))?;
     engine.measure_with(Arc::new(metrics));
     fail::fail_point!("resident.start.after_open");
     let house = House::new(data.clone(), program, engine.clone(), proxy, supervisor, &later);

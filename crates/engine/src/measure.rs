@@ -7,9 +7,10 @@
 use crate::Engine;
 use crate::stream::Stream;
 use std::collections::BTreeMap;
-use taxiway_model::ids::MetricName;
-use taxiway_model::metrics::{Order, Reading, Sample, Samples};
-use taxiway_model::observation::{MetricsStatus, Observed};
+use taxiway_decide::environment::Flight;
+use taxiway_model::ids::{MetricName, VersionName};
+use taxiway_model::metrics::{Order, Outputs, Reading, Sample, Samples};
+use taxiway_model::observation::{MetricsStatus, Observed, WorkloadStatus};
 use taxiway_model::time::Timestamp;
 use taxiway_model::weight::WeightBp;
 
@@ -31,11 +32,12 @@ pub(crate) struct Measured {
 pub(crate) fn observe(
     engine: &Engine,
     stream: &mut Stream,
+    workload: Option<&WorkloadStatus>,
     now: Timestamp,
 ) -> Option<Observed<MetricsStatus>> {
     let id = stream.state.stream.clone();
     let port = engine.metrics();
-    let Some(order) = order(stream) else {
+    let Some(order) = order(stream, workload) else {
         if let (Some(_), Some(port)) = (stream.measured.take(), port) {
             port.forget(&id);
         }
@@ -51,20 +53,32 @@ pub(crate) fn observe(
     let measured = stream.measured.get_or_insert_with(Measured::default);
     let answer = match port.latest(&id) {
         None => Ok(MetricsStatus::default()),
-        Some(Reading { trouble: Some(why), .. }) => Err(why),
         Some(reading) => Ok(measured.take_in(reading, one_sided, monotonic_ms)),
     };
     Some(stream.heard("metrics", now, answer))
 }
 
 /// The order for the release in flight; none where it wants no metrics by query.
-fn order(stream: &Stream) -> Option<Order> {
+fn order(stream: &Stream, workload: Option<&WorkloadStatus>) -> Option<Order> {
     let flight = stream.state.flight.as_ref()?;
-    let source = flight.plan.analysis.source.clone()?;
+    let sources = flight.plan.analysis.sources.clone();
+    if sources.is_empty() {
+        return None;
+    }
     // With everything on the new version there is no live baseline any more.
     let all = flight.current().is_some_and(|step| step.weight == WeightBp::ALL);
     let baseline = flight.plan.baseline.as_ref().filter(|_| !all).map(ToString::to_string);
-    Some(Order { source, canary: flight.plan.version.name.to_string(), baseline })
+    let outputs = workload.map(|status| outputs(flight, status)).unwrap_or_default();
+    Some(Order { sources, canary: flight.plan.version.name.to_string(), baseline, outputs })
+}
+
+/// The files that the instances of both sides write to, where errors may be counted in them.
+fn outputs(flight: &Flight, status: &WorkloadStatus) -> Outputs {
+    let of = |version: Option<&VersionName>| {
+        let instances = status.instances.iter().filter(|instance| Some(&instance.version) == version);
+        instances.map(|instance| instance.output.clone()).filter(|output| !output.is_empty()).collect()
+    };
+    Outputs { canary: of(Some(&flight.plan.version.name)), baseline: of(flight.plan.baseline.as_ref()) }
 }
 
 impl Measured {
@@ -74,6 +88,10 @@ impl Measured {
         }
         let mut since_window = Samples::new();
         for (metric, sample) in &reading.samples {
+            // Without an answer now it is silent, whatever it has counted before: that comes later.
+            if reading.trouble.contains_key(metric) {
+                continue;
+            }
             let more = sample.since(self.taken.get(metric));
             let ready = match (&more, more.totals()) {
                 (Sample::Scalar { .. }, _) => true,
@@ -91,7 +109,7 @@ impl Measured {
             since_window.insert(metric.clone(), if ready { more } else { more.emptied() });
         }
         self.newest = reading.samples;
-        MetricsStatus { since_window, nothing: reading.nothing }
+        MetricsStatus { since_window, nothing: reading.nothing, trouble: reading.trouble }
     }
 
     /// What was evidence in the window just recorded is not evidence again.
@@ -119,7 +137,7 @@ mod tests {
         let tally = |total| Tally { total, bad: 0 };
         let sample = Sample::Counts { canary: tally(canary), baseline: tally(baseline) };
         let samples = Samples::from([(MetricName::new("m").expect("a name"), sample)]);
-        Reading { count_from, as_of_us: 0, samples, nothing: BTreeMap::new(), trouble: None }
+        Reading { count_from, as_of_us: 0, samples, nothing: BTreeMap::new(), trouble: BTreeMap::new() }
     }
 
     fn seen(measured: &mut Measured, reading: Reading, at_ms: u64) -> (u64, u64) {

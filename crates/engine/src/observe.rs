@@ -2,7 +2,7 @@
 
 use crate::ports::traffic;
 use crate::stream::{Base, Stream};
-use crate::{Engine, Ports, measure};
+use crate::{Engine, Ports, measure, normal};
 use std::collections::BTreeMap;
 use taxiway_model::control::Snapshot;
 use taxiway_model::evidence::{Classes, total};
@@ -33,8 +33,12 @@ pub(crate) fn observe(engine: &Engine, stream: &mut Stream) -> Observations {
         stream.table = None;
     }
     let traffic = stream.heard("traffic", now, answer);
-    let metrics = measure::observe(engine, stream, now);
-    let seen = Observations { workload, traffic, checks: checks(ports, stream), metrics, normal: None };
+    let metrics = measure::observe(engine, stream, workload.known(), now);
+    // It is asked for once, before the first step.
+    let begins = stream.state.flight.as_ref().is_some_and(|flight| flight.step.is_none());
+    let normal = if begins { normal::of(stream) } else { None };
+    let watched = stream.watching.look(&stream.state, ports.clock.monotonic_ms());
+    let seen = Observations { workload, traffic, checks: checks(ports, stream), metrics, normal, watched };
     stream.seen = Some(seen.clone());
     seen
 }
@@ -84,6 +88,7 @@ fn traffic_status(ports: &Ports, stream: &mut Stream, snapshot: Snapshot) -> Tra
         stream.table = None;
         stream.flight_base = None;
     }
+    normal::watch(stream, &snapshot, monotonic_ms);
     let started = follow_flight(stream, &snapshot);
     let first_routed =
         snapshot.first_routed.iter().map(|(version, at)| (version.clone(), (*at).max(started))).collect();

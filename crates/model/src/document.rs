@@ -14,10 +14,13 @@ pub mod init;
 pub mod keys;
 mod node;
 mod parse;
+pub mod plain;
 mod problem;
 pub mod reference;
 pub mod schema;
 mod service;
+mod signals;
+mod source;
 mod strategy;
 mod target;
 mod traffic;
@@ -27,12 +30,13 @@ pub use advice::advice;
 pub use by_query::{Included, Named};
 pub use problem::{Code, PROBLEMS_MAX, Problem};
 
+use crate::metrics::TakeApart;
 use crate::service::ServiceSpec;
 
 /// Reads a service's description. Relative paths in it are resolved against `directory`, which is
 /// absolute. Fails with every problem found (at most [`PROBLEMS_MAX`]), in the order of the file.
 pub fn read(bytes: &[u8], directory: &str) -> Result<ServiceSpec, Vec<Problem>> {
-    read_with(bytes, directory, None)
+    read_with(bytes, directory, None, None)
 }
 
 /// The file that a description names for its analysis, and what has to be known to take that
@@ -45,18 +49,20 @@ pub fn named(bytes: &[u8], directory: &str) -> Option<Named> {
     by_query::named(&file.section("analysis")?)
 }
 
-/// As [`read`], of a description that names a file for its analysis, which was read before.
+/// As [`read`], of a description that names a file for its analysis, which was read before, or
+/// that has PromQL of its own, which `promql` takes apart.
 pub fn read_with(
     bytes: &[u8],
     directory: &str,
     included: Option<Included<'_>>,
+    promql: Option<&TakeApart<'_>>,
 ) -> Result<ServiceSpec, Vec<Problem>> {
     let text = match parse::text(bytes) {
         Ok(text) => text,
         Err(problem) => return Err(vec![*problem]),
     };
     let context = fields::Context::new(text, directory);
-    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included));
+    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included, promql));
     let problems = context.into_problems();
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
@@ -94,8 +100,18 @@ mod tests {
         let queries: Vec<_> = config.metrics.iter().map(query).collect();
         let with_file = b"name: a\nowner: b\ntarget: {command: a}\ntraffic: {listen: '127.0.0.1:1'}\n\
             analysis: {file: a.yaml, source: {prometheus: {url: 'http://a'}, canary: {a: b}}}\n";
-        super::read_with(with_file, "/", Some(super::Included { config: &config, queries: &queries }))
+        super::read_with(with_file, "/", Some(super::Included { config: &config, queries: &queries }), None)
             .expect("this description is good");
+        let promql = |asked: &[(crate::ids::MetricName, String)], _: &BTreeSet<String>| {
+            let query = |(metric, text): &(crate::ids::MetricName, String)| crate::metrics::Query {
+                metric: metric.clone(),
+                text: text.clone(),
+                shape: crate::metrics::Shape::Scalar { expression: text.clone(), every_ms: 1, why: "b".into() },
+            };
+            Ok(asked.iter().map(query).collect())
+        };
+        let sources = include_bytes!("../tests/it/sources.yaml");
+        super::read_with(sources, "/", None, Some(&promql)).expect("this description is good");
         let table: BTreeSet<_> = keys::sections()
             .iter()
             .chain(&keys::canary_sections())

@@ -4,30 +4,19 @@
 //! beneath it, a quantile into its buckets. So the judge gets counts instead of a smoothed rate.
 //! What cannot be taken apart stays a series of values, for which only a weaker test is valid.
 
+mod path;
+mod source;
+
+pub use path::Path;
+pub use source::{Api, Credentials, Secret, Side, Source};
+
 use crate::ids::MetricName;
+use crate::policy::Measure;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands in every selector of a shape where the labels of the side asked for belong.
 pub const SIDE: &str = "__side__=\"\"";
-
-/// Where metrics by query come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// Base URL of a Prometheus-compatible HTTP API, without `/api/v1`.
-    pub url: String,
-    /// Time between two questions.
-    pub interval_ms: u64,
-    /// Time limit of one question.
-    pub timeout_ms: u64,
-    /// Labels by which the canary's series are known; `{version}` is its version.
-    pub canary: BTreeMap<String, String>,
-    /// Labels by which the baseline's series are known; `{version}` is its version.
-    pub baseline: BTreeMap<String, String>,
-    /// The queries, one a metric.
-    pub queries: Vec<Query>,
-}
 
 /// A metric's query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,15 +111,57 @@ pub type Samples = BTreeMap<MetricName, Sample>;
 /// What is asked for a release in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The source, with its queries.
-    pub source: Source,
+    /// The sources, with their queries.
+    pub sources: Vec<Source>,
     /// The canary's version.
     pub canary: String,
     /// The baseline's version; none where nothing ran before.
     pub baseline: Option<String>,
+    /// Where the instances of each side write their output.
+    pub outputs: Outputs,
 }
 
-/// What a source has answered so far.
+/// Files of the canary's and the baseline's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outputs {
+    /// The canary's.
+    pub canary: BTreeSet<String>,
+    /// The baseline's.
+    pub baseline: BTreeSet<String>,
+}
+
+impl Order {
+    /// Whether it is the same question: instances come and go, and counting goes on.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        (&self.sources, &self.canary, &self.baseline) == (&other.sources, &other.canary, &other.baseline)
+    }
+
+    /// The version of a side; none where nothing ran before.
+    pub fn version(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Canary => Some(&self.canary),
+            Side::Baseline => self.baseline.as_deref(),
+        }
+    }
+}
+
+/// What is wrong with a metric's query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The metric.
+    pub metric: MetricName,
+    /// What is wrong, one clause.
+    pub message: String,
+    /// How to mend it; empty when nothing can be said.
+    pub hint: String,
+}
+
+/// Takes PromQL apart, which needs its parser: metrics with their queries, and the labels by which
+/// canary and baseline are told apart.
+pub type TakeApart<'a> =
+    dyn Fn(&[(MetricName, String)], &BTreeSet<String>) -> Result<Vec<Query>, Vec<Trouble>> + 'a;
+
+/// What the sources have answered so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// Another number says that counting began anew.
@@ -141,8 +172,8 @@ pub struct Reading {
     pub samples: Samples,
     /// Metrics for which the source answered that there is nothing, and on which side.
     pub nothing: BTreeMap<MetricName, String>,
-    /// Why the source, or one of its metrics, gives no answer now; none while all is well.
-    pub trouble: Option<String>,
+    /// Metrics whose source gives no answer now, and why.
+    pub trouble: BTreeMap<MetricName, String>,
 }
 
 impl Shape {
@@ -153,6 +184,15 @@ impl Shape {
             Self::Counts { bad, total, .. } => vec![with(bad), with(total)],
             Self::Buckets { buckets, .. } => vec![with(buckets)],
             Self::Scalar { expression, .. } => vec![with(expression)],
+        }
+    }
+
+    /// What a metric of this shape measures.
+    pub fn measure(&self) -> Measure {
+        match self {
+            Self::Counts { .. } => Measure::QueryCounts,
+            Self::Buckets { quantile_bp, .. } => Measure::QueryBuckets { quantile_bp: *quantile_bp },
+            Self::Scalar { every_ms, .. } => Measure::QueryValues { every_ms: *every_ms },
         }
     }
 
@@ -222,12 +262,10 @@ fn buckets_since(now: &[(u64, u64)], earlier: &[(u64, u64)]) -> Vec<(u64, u64)> 
         .collect()
 }
 
-/// Label matchers of a side as they stand in a selector, `{version}` replaced: `version="v2"`.
-pub fn matchers(labels: &BTreeMap<String, String>, version: &str) -> String {
+/// Label matchers of a side as they stand in a selector: `version="v2"`.
+fn matchers(labels: &BTreeMap<String, String>) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let matchers: Vec<String> = labels
-        .iter()
-        .map(|(label, value)| format!("{label}=\"{}\"", quoted(&value.replace("{version}", version))))
-        .collect();
+    let matchers: Vec<String> =
+        labels.iter().map(|(label, value)| format!("{label}=\"{}\"", quoted(value))).collect();
     matchers.join(",")
 }

@@ -151,13 +151,29 @@ pub struct Observations {
     pub metrics: Option<Observed<MetricsStatus>>,
     /// How the running version has answered lately; none while that is not known.
     pub normal: Option<Normal>,
+    /// How long this process itself has watched the newest intents.
+    pub watched: Watched,
 }
 
-/// What the source of metrics by query has.
+/// Times on the monotonic clock of the process that looks: neither a wall clock that was set nor
+/// time in which nobody looked is in them. Zero right after a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// Since the newest intent for the instances.
+    pub workload_ms: u64,
+    /// Since the newest intent for the split.
+    pub routes_ms: u64,
+    /// Since the exposure of the step was confirmed; zero before.
+    pub exposed_ms: u64,
+}
+
+/// What the sources of metrics by query have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MetricsStatus {
     /// What was counted since the last window of evidence, and the newest values.
     pub since_window: Samples,
     /// Metrics the source has nothing of, and of which side.
     pub nothing: BTreeMap<MetricName, String>,
+    /// Metrics whose source gives no answer now, and why.
+    pub trouble: BTreeMap<MetricName, String>,
 }

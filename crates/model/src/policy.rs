@@ -1,7 +1,7 @@
 //! How a canary is judged: bands, profiles, metrics (requirements R4 and its annex).
 
 use crate::ids::MetricName;
-use crate::metrics::Source;
+use crate::metrics::{Shape, Source};
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +25,40 @@ pub struct AnalysisPolicy {
     pub harm_budget_requests: Option<u64>,
     /// Evidence of the first time after instances start is shown but not judged.
     pub warm_up_ms: u64,
-    /// Where metrics by query come from; none where there are none.
+    /// Where metrics by query come from, each with its queries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// What resources cost; none where nobody said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub prices: Option<Prices>,
+    /// What becomes of a start of which the pre-flight warns.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub preflight: Preflight,
+}
+
+/// What becomes of a start of which the pre-flight warns (R4.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preflight {
+    /// It starts, and the warnings are shown and recorded.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+    /// Nobody looks.
+    Off,
+}
+
+/// What resources cost, in millionths of the currency (R4.9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// A core for an hour.
+    pub cpu_hour_micro: u64,
+    /// A GiB of memory for an hour.
+    pub memory_gib_hour_micro: u64,
+    /// The currency, as its owner writes it.
+    pub currency: String,
 }
 
 /// Presets of bands.
@@ -64,7 +95,7 @@ pub struct MetricPolicy {
     pub red_bp: u32,
     /// Absolute slack added to the tolerated rate, in parts per million of requests.
     pub slack_ppm: u32,
-    /// Absolute band: above it the release holds. Parts per million for rates, microseconds for latency.
+    /// Absolute band: above it the release holds. In the unit of the measure ([`Measure`]).
     pub hold_above: Option<u64>,
     /// Absolute band: above it the release goes back. Same unit.
     pub rollback_above: Option<u64>,
@@ -79,6 +110,54 @@ pub struct MetricPolicy {
     /// How long a state must last to count; none: it counts at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Lasting>,
+    /// Which way is worse. Where lower is worse, tolerance and red lie below 1x.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub direction: Direction,
+    /// Whether a shown regression goes back at once, whatever the profile and however small.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub critical: bool,
+    /// Absolute band: below it the release holds. Same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_below: Option<u64>,
+    /// Absolute band: below it the release goes back. Same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_below: Option<u64>,
+    /// What to do when its source answers that it has nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_no_data: Missing,
+    /// What to do when its source does not answer, or not in a way that can be read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_error: Missing,
+}
+
+/// Which way a metric is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Failures, latencies, costs.
+    #[default]
+    HigherIsWorse,
+    /// Successes, conversions, revenue.
+    LowerIsWorse,
+    /// What should not change: a canary that does less work than it should also looks fast.
+    Either,
+}
+
+/// What missing evidence means. It is never a bad result, and never health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// It holds, and goes back when it is still missing after the deadline of sources.
+    #[default]
+    Rollback,
+    /// It holds until it is there or a person says otherwise.
+    Hold,
+    /// It goes on without; only for a metric that decides nothing.
+    Ignore,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How long a state of a metric must last, without a break, to count.
@@ -93,13 +172,14 @@ pub struct Lasting {
     pub good_for_ms: u64,
 }
 
-/// What a metric measures.
+/// What a metric measures, and in which unit its absolute bands and figures are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "of", deny_unknown_fields)]
 pub enum Measure {
-    /// Share of failed requests: 5xx, timeouts, connection errors.
+    /// Share of failed requests: 5xx, timeouts, connection errors. Parts per million.
     ErrorRate,
     /// The latency distribution: p50, p95 and p99 together decide, this one is shown first.
+    /// Microseconds.
     Latency {
         /// The quantile shown and held to the absolute bands, in basis points (9,500 is p95).
         quantile_bp: u16,
@@ -117,12 +197,43 @@ pub enum Measure {
         /// Values closer together than this rest on the same seconds.
         every_ms: u64,
     },
+    /// How fast an SLO's error budget is burnt: failed requests over what the objective allows.
+    /// Thousandths of the burn that spends the budget in exactly its window.
+    Burn {
+        /// The share of requests that may fail, in parts per million (1,000 for 99.9 %).
+        budget_ppm: u32,
+        /// The SLO's time window.
+        window_ms: u64,
+        /// Whether a source counts (the built-in error rate otherwise).
+        by_query: bool,
+    },
+    /// Requests against the share that was routed: lost, hung and refused ones. No bands.
+    Throughput,
+    /// Resident memory of an instance. Bytes.
+    Memory,
+    /// CPU of an instance; compared per request. Thousandths of a core.
+    Cpu,
+    /// Instances restarted. Parts per million of the instances.
+    Restarts,
+    /// What 1,000 requests cost by the declared prices. Millionths of the currency.
+    Cost,
 }
 
 impl Measure {
     /// Whether it comes from a source by query.
     pub fn is_query(self) -> bool {
-        matches!(self, Self::QueryCounts | Self::QueryBuckets { .. } | Self::QueryValues { .. })
+        matches!(
+            self,
+            Self::QueryCounts
+                | Self::QueryBuckets { .. }
+                | Self::QueryValues { .. }
+                | Self::Burn { by_query: true, .. }
+        )
+    }
+
+    /// Whether it reads what instances use, which windows hold only where something reads it.
+    pub fn is_gauge(self) -> bool {
+        matches!(self, Self::Memory | Self::Cpu | Self::Restarts | Self::Cost)
     }
 }
 
@@ -130,6 +241,30 @@ impl Measure {
 pub const NOT_COMPARED_BP: u32 = u32::MAX;
 
 impl MetricPolicy {
+    /// A metric without bands, that decides and is not compared.
+    pub fn plain(name: MetricName, measure: Measure) -> Self {
+        Self {
+            name,
+            measure,
+            tolerance_bp: NOT_COMPARED_BP,
+            red_bp: NOT_COMPARED_BP,
+            slack_ppm: 0,
+            hold_above: None,
+            rollback_above: None,
+            required: true,
+            weight: 1,
+            from_step: 0,
+            endpoint: None,
+            lasting: None,
+            direction: Direction::HigherIsWorse,
+            critical: false,
+            hold_below: None,
+            rollback_below: None,
+            on_no_data: Missing::Rollback,
+            on_error: Missing::Rollback,
+        }
+    }
+
     /// Whether it is compared with the baseline, and not held to absolute bands alone.
     pub fn is_compared(&self) -> bool {
         self.tolerance_bp != NOT_COMPARED_BP
@@ -143,33 +278,22 @@ impl AnalysisPolicy {
             Profile::Standard => (11_000, None),
             Profile::Strict => (10_000, Some(10_000)),
         };
+        let name = |name: &str| MetricName::new(name).expect("a valid name");
         let error_rate = MetricPolicy {
-            name: MetricName::new("error_rate").expect("a valid name"),
-            measure: Measure::ErrorRate,
             tolerance_bp: error_tolerance,
             red_bp: 20_000,
             slack_ppm: 1_000,
             hold_above: Some(10_000),
             rollback_above: error_rollback,
-            required: true,
             weight: 3,
-            from_step: 0,
-            endpoint: None,
-            lasting: None,
+            ..MetricPolicy::plain(name("error_rate"), Measure::ErrorRate)
         };
         let latency = MetricPolicy {
-            name: MetricName::new("latency_p95").expect("a valid name"),
-            measure: Measure::Latency { quantile_bp: 9_500 },
             tolerance_bp: 12_000,
             red_bp: 15_000,
-            slack_ppm: 0,
             hold_above: Some(2_000_000),
-            rollback_above: None,
-            required: true,
             weight: 3,
-            from_step: 0,
-            endpoint: None,
-            lasting: None,
+            ..MetricPolicy::plain(name("latency_p95"), Measure::Latency { quantile_bp: 9_500 })
         };
         let exclude = [(100, 100_000), (500, 50_000), (10_000, 20_000)];
         Self {
@@ -185,8 +309,16 @@ impl AnalysisPolicy {
                 .to_vec(),
             harm_budget_requests: None,
             warm_up_ms: 0,
-            source: None,
+            sources: Vec::new(),
+            prices: None,
+            preflight: Preflight::Warn,
         }
+    }
+
+    /// The shape of a metric's query; none where it has none.
+    pub fn shape_of(&self, metric: &MetricName) -> Option<&Shape> {
+        let queries = self.sources.iter().flat_map(|source| &source.queries);
+        queries.into_iter().find(|query| &query.metric == metric).map(|query| &query.shape)
     }
 
     /// What must be excluded at this weight, as a ratio in basis points.

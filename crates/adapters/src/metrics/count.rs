@@ -9,10 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taxiway_model::metrics::{Sample, Shape, Tally};
 
-use super::answer::{SERIES_MAX, Vector};
-
-/// The label that says which part of the question a series answers.
-const PART: &str = "taxiway";
+use super::answer::{Outcome, PART, Vector};
+use super::exchange::SERIES_MAX;
 
 /// Newest samples older than this are not what is going on.
 const STALE_S: f64 = 120.0;
@@ -39,34 +37,6 @@ struct Side {
     up_to: BTreeMap<u64, f64>,
     value: Option<f64>,
     newest_s: Option<f64>,
-}
-
-/// What an answer was worth.
-#[derive(Debug, PartialEq)]
-pub(super) enum Outcome {
-    /// Both sides are there.
-    Sample(Sample, Option<f64>),
-    /// The source has nothing about a side.
-    Nothing(String),
-    /// The answer cannot be used.
-    Unusable(String),
-}
-
-/// The question about a metric, both sides in one, so that they are of one moment.
-pub(super) fn question(shape: &Shape, canary: &str, baseline: Option<&str>) -> String {
-    let mut terms = Vec::new();
-    for (side, labels) in [("canary", Some(canary)), ("baseline", baseline)] {
-        let Some(labels) = labels else { continue };
-        let selectors = shape.selectors(labels);
-        for (part, selector) in selectors.iter().enumerate() {
-            terms.push(format!("label_replace({selector}, \"{PART}\", \"{side}.{part}\", \"\", \"\")"));
-        }
-        if let (false, Some(last)) = (matches!(shape, Shape::Scalar { .. }), selectors.last()) {
-            let newest = format!("max(timestamp({last}))");
-            terms.push(format!("label_replace({newest}, \"{PART}\", \"{side}.newest\", \"\", \"\")"));
-        }
-    }
-    terms.join(" or ")
 }
 
 impl Count {

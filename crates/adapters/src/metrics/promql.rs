@@ -12,6 +12,7 @@ use promql_parser::parser::token::{T_ADD, T_DIV, T_MUL, T_SUB, T_SUM};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Call, Expr, ParenExpr, VectorSelector};
 use taxiway_model::ids::MetricName;
+pub use taxiway_model::metrics::Trouble;
 use taxiway_model::metrics::{Query, Shape};
 
 /// References lead on at most so far; further is a circle.
@@ -25,17 +26,6 @@ const NESTING_MAX: usize = 64;
 
 /// Between two values of an expression that names no range.
 const EVERY_MS: u64 = 60_000;
-
-/// What is wrong with a metric's query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// The metric.
-    pub metric: MetricName,
-    /// What is wrong, one clause.
-    pub message: String,
-    /// How to mend it; empty when nothing can be said.
-    pub hint: String,
-}
 
 type Parsed = BTreeMap<MetricName, Expr>;
 

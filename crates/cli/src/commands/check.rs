@@ -6,7 +6,7 @@ use taxiway_adapters::metrics::promql;
 use taxiway_api::Place;
 use taxiway_model::document::canary_config::{self, CanaryConfig};
 use taxiway_model::document::{self, Problem};
-use taxiway_model::metrics::{self, Query};
+use taxiway_model::metrics::{Query, Side};
 use taxiway_model::service::ServiceSpec;
 
 use crate::cli::Global;
@@ -70,11 +70,13 @@ pub(crate) fn read(file: &Path) -> Result<ServiceSpec, CliError> {
         .to_str()
         .ok_or_else(|| CliError::new(Code::BadFile, format!("{} is not UTF-8", folder.display())))?;
     match document::named(&bytes, folder) {
-        None => document::read(&bytes, folder).map_err(|problems| wrong(file, problems)),
+        None => document::read_with(&bytes, folder, None, Some(&promql::take_apart))
+            .map_err(|problems| wrong(file, problems)),
         Some(named) => {
             let (config, queries) = analysis(&named)?;
             let included = document::Included { config: &config, queries: &queries };
-            document::read_with(&bytes, folder, Some(included)).map_err(|problems| wrong(file, problems))
+            document::read_with(&bytes, folder, Some(included), Some(&promql::take_apart))
+                .map_err(|problems| wrong(file, problems))
         }
     }
 }
@@ -87,6 +89,9 @@ fn analysis(named: &document::Named) -> Result<(CanaryConfig, Vec<Query>), CliEr
             .hint("the description names it as `analysis.file`")
     })?;
     let config = canary_config::read(&bytes).map_err(|problems| wrong(file, problems))?;
+    if !named.is_promql {
+        return Ok((config.clone(), config.plain_queries()));
+    }
     let asked: Vec<_> = config.metrics.iter().map(|m| (m.name.clone(), m.query.clone())).collect();
     let queries = promql::take_apart(&asked, &named.labels).map_err(|troubles| {
         let text = String::from_utf8_lossy(&bytes);
@@ -104,16 +109,17 @@ fn wrong(file: &Path, problems: Vec<Problem>) -> CliError {
     CliError::new(Code::BadYaml, why).places(problems.into_iter().map(|p| place(file, p)).collect())
 }
 
-/// How each metric by query is asked, for people: the labels of the two sides are shown.
+/// How each metric by query is asked, for people: what each side is known by is shown.
 fn queries(service: &ServiceSpec) -> Vec<String> {
-    let Some(source) = &service.analysis.source else { return Vec::new() };
-    let mut lines = vec![format!("metrics from {}", source.url)];
-    let side = |labels| metrics::matchers(labels, "<version>");
-    for query in &source.queries {
-        lines.push(format!("  {}: {}", query.metric, query.shape.words()));
-        for (name, labels) in [("canary", &source.canary), ("baseline", &source.baseline)] {
-            let selectors = query.shape.selectors(&side(labels));
-            lines.extend(selectors.into_iter().map(|selector| format!("    {name:<8} {selector}")));
+    let mut lines = Vec::new();
+    for source in &service.analysis.sources {
+        lines.push(format!("metrics from {}: {}", source.name, source.api.place()));
+        for query in &source.queries {
+            lines.push(format!("  {}: {}", query.metric, query.shape.words()));
+            for side in Side::BOTH {
+                let asked = source.questions(&query.shape, side, "<version>");
+                lines.extend(asked.into_iter().map(|asked| format!("    {:<8} {asked}", side.word())));
+            }
         }
     }
     lines

@@ -2,9 +2,10 @@
 
 use super::checks::{self, Checked};
 use super::exposure::{self, Place, Reached};
-use super::{Draft, LOOK_MS, Situation, ended, evidence};
+use super::{Draft, LOOK_MS, Situation, begin, ended, evidence};
 use crate::environment::{Environment, Flight, to_baseline};
 use crate::handle::go_back;
+use crate::holding::{Holding, holding};
 use crate::judge;
 use std::collections::BTreeMap;
 use taxiway_model::decision::{Action, WaitingOn};
@@ -14,7 +15,7 @@ use taxiway_model::observation::{InstancePhase, Observed};
 use taxiway_model::plan::Step;
 use taxiway_model::service::StrategyKind;
 use taxiway_model::time::ForPeople;
-use taxiway_model::verdict::Verdict;
+use taxiway_model::verdict::{Judgement, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// Restarts of one canary instance that make a crash loop: one may be chance, two bad luck.
@@ -23,7 +24,7 @@ const CRASH_LOOP_RESTARTS: u32 = 3;
 /// A verdict of HOLD that lasts this long, in time with evidence, asks for a person. Before, the
 /// step is not left, but what began as a few errors may still turn out to call for a rollback, and
 /// nobody should be woken for a question that answers itself.
-const HOLD_SETTLES_MS: u64 = 15_000;
+pub const HOLD_SETTLES_MS: u64 = 15_000;
 
 /// How long a source of metrics may know nothing of a side that is exposed: the first scrape of a
 /// new instance, twice over, at the slowest usual pace.
@@ -48,7 +49,7 @@ pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) 
         return;
     }
     let (Some(index), Some(step)) = (flight.step, flight.current()) else {
-        draft.events.push(Event::StepEntered { step: 0 });
+        begin::go(situation, flight, draft);
         return;
     };
     if let Some((cause, sentence)) = must_return(situation, flight) {
@@ -161,15 +162,23 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
             }
         }
     }
-    let waited = situation.now.since_ms(state.workload.at.max(flight.step_at));
+    // Neither a wall clock that was set ahead nor time in which nobody looked ends a wait early.
+    let watched = situation.seen.watched;
+    let waited = situation.now.since_ms(state.workload.at.max(flight.step_at)).min(watched.workload_ms);
     if !state.workload.ready && waited > deadlines.ready_ms {
         let sentence = format!("instances were not ready within {}", ForPeople(deadlines.ready_ms));
         return Some((ReturnCause::NotReady, sentence));
     }
     let routing = !state.routes.observed && state.workload.ready;
-    if routing && situation.now.since_ms(state.routes.at) > deadlines.routed_ms {
+    if routing && situation.now.since_ms(state.routes.at).min(watched.routes_ms) > deadlines.routed_ms {
         let sentence = format!("the router did not confirm within {}", ForPeople(deadlines.routed_ms));
         return Some((ReturnCause::NotRouted, sentence));
+    }
+    if let Observed::Unknown { since, why } = &situation.seen.workload
+        && situation.now.since_ms(*since) > deadlines.source_ms
+    {
+        let sentence = format!("the target was silent for {}: {why}", ForPeople(deadlines.source_ms));
+        return Some((ReturnCause::Source, sentence));
     }
     if let Some((source, since, why)) = &flight.source
         && situation.now.since_ms(*since) > deadlines.source_ms
@@ -209,6 +218,9 @@ fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<(&'static str, S
     match situation.seen.metrics.as_ref()? {
         Observed::Unknown { why, .. } => Some(("source of metrics", why.clone())),
         Observed::Known(status) => {
+            if let Some((metric, why)) = status.trouble.iter().next() {
+                return Some(("source of metrics", format!("{metric}: {why}")));
+            }
             let exposed_ms = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
             let (metric, why) = status.nothing.iter().next().filter(|_| exposed_ms > NOTHING_MS_MAX)?;
             Some(("source of metrics", format!("{metric}: {why}")))
@@ -233,19 +245,41 @@ fn judged(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, d
         return true;
     }
     if judgement.verdict == Verdict::Hold {
-        let shown = judgement.findings.iter().any(|finding| finding.shown);
-        let held_ms = flight.hold_since_bake_ms.map_or(0, |since| flight.bake_ms.saturating_sub(since));
-        if shown && flight.hold_since_bake_ms.is_some() && held_ms > step.bake_ms {
-            let sentence = format!("{} for the whole step again", judgement.sentence);
-            back(situation.state, ReturnCause::Verdict, &sentence, draft);
-            return true;
-        }
-        let taken = flight.accepted.is_some_and(|taken| taken.step == index);
-        if held_ms >= HOLD_SETTLES_MS && !taken && !flight.holds.contains(&Hold::Verdict) {
-            draft.events.push(Event::HoldBegan { why: Hold::Verdict, sentence: judgement.sentence });
-        }
+        hold(situation, flight, index, step, &judgement, draft);
+    } else if !draft.decided() && flight.holds.contains(&Hold::Baseline) {
+        draft.events.push(Event::HoldEnded { why: Hold::Baseline });
     }
     draft.decided()
+}
+
+/// The verdict is HOLD: back when a shown regression has lasted the step's time again, else a hold
+/// once it has settled.
+fn hold(
+    situation: &Situation<'_>,
+    flight: &Flight,
+    index: u16,
+    step: &Step,
+    judgement: &Judgement,
+    draft: &mut Draft,
+) {
+    let lasted = |since: Option<u64>| since.map(|since| flight.bake_ms.saturating_sub(since));
+    let taken = flight.accepted.is_some_and(|taken| taken.step == index);
+    if taken || draft.decided() {
+        return;
+    }
+    if lasted(flight.shown_since_bake_ms).is_some_and(|ms| ms > step.bake_ms) {
+        let sentence = format!("{} for the whole step again", judgement.sentence);
+        back(situation.state, ReturnCause::Verdict, &sentence, draft);
+        return;
+    }
+    let why = match holding(&flight.plan.analysis, judgement) {
+        Some(Holding::BaselineFails) => Hold::Baseline,
+        _ => Hold::Verdict,
+    };
+    let settled = lasted(flight.hold_since_bake_ms).is_some_and(|ms| ms >= HOLD_SETTLES_MS);
+    if settled && !flight.holds.contains(&why) && !flight.holds.contains(&Hold::Verdict) {
+        draft.events.push(Event::HoldBegan { why, sentence: judgement.sentence.clone() });
+    }
 }
 
 /// Leaves the step when everything holds that must; otherwise says what does not.
@@ -289,6 +323,7 @@ fn person(flight: &Flight, hold: Hold) -> WaitingOn {
     let command = match hold {
         Hold::Approval => "taxiway promote",
         Hold::Paused => "taxiway resume",
+        Hold::Baseline => "it goes on by itself when the baseline recovers; taxiway resume, promote or abort",
         Hold::Verdict | Hold::Evidence | Hold::Check => "taxiway resume, promote or abort",
     };
     WaitingOn::Person { sentence, command: command.to_owned() }

@@ -3,10 +3,12 @@
 use super::by_query::{self, Included};
 use super::fields::Fields;
 use super::problem::Code;
+use super::source;
 use super::traffic::Traffic;
 use super::value::{self, Read};
 use crate::ids::{MetricName, StepName};
-use crate::policy::{AnalysisPolicy, Exclusion, Measure, MetricPolicy, Profile};
+use crate::metrics::{Shape, TakeApart};
+use crate::policy::{AnalysisPolicy, Exclusion, Measure, MetricPolicy, Preflight, Profile};
 use crate::service::Strategy;
 use crate::weight::WeightBp;
 
@@ -16,12 +18,15 @@ pub(super) fn read(
     strategy: Option<&Strategy>,
     traffic: Option<&Traffic>,
     included: Option<Included<'_>>,
+    promql: Option<&TakeApart<'_>>,
 ) -> Option<AnalysisPolicy> {
     let profile = match fields.word("profile")? {
         "strict" => Profile::Strict,
         _ => Profile::Standard,
     };
     let mut policy = AnalysisPolicy::of(profile);
+    policy.sources = source::named(fields);
+    source::put(fields, &mut policy.sources, promql);
     for (name, inner) in fields.named("metrics") {
         metric(&name, &inner, &mut policy, strategy, traffic);
     }
@@ -40,7 +45,13 @@ pub(super) fn read(
         policy.exclude = exclusions(fields);
     }
     policy.harm_budget_requests = fields.whole("harm_budget");
+    policy.preflight = match fields.word("preflight") {
+        Some("refuse") => Preflight::Refuse,
+        Some("off") => Preflight::Off,
+        _ => Preflight::Warn,
+    };
     by_query::apply(fields, &mut policy, included, strategy);
+    source::unused(fields, &policy.sources);
     if !policy.metrics.iter().any(|metric| metric.required) {
         let hint = "leave at least one metric `required`, or set `analysis: false` on the steps";
         fields.problem(Code::Conflict, "metrics", "no metric decides anything", hint);
@@ -98,7 +109,18 @@ fn metric(
             return;
         }
     };
+    let by_query = policy.shape_of(&name).map(Shape::measure);
     let measure = match fields.word("measure") {
+        _ if by_query.is_some() || source::asks(fields) => {
+            if fields.given("measure").is_some() {
+                let hint = "remove `measure`: the query says it";
+                fields.problem(Code::Conflict, "measure", "a metric by query measures its query", hint);
+            }
+            match by_query {
+                Some(measure) => Some(measure),
+                None => return,
+            }
+        }
         Some(word) => measure_of(word),
         None if fields.given("measure").is_some() => return,
         None => measure_of(name.as_str()),
@@ -117,12 +139,24 @@ fn metric(
     let like = policy
         .metrics
         .iter()
-        .position(|known| std::mem::discriminant(&known.measure) == std::mem::discriminant(&measure));
-    let base = &policy.metrics[place.or(like).expect("a profile has a metric of either kind")];
-    let metric = bands(fields, MetricPolicy { name, measure, ..base.clone() }, strategy, traffic);
+        .position(|known| std::mem::discriminant(&known.measure) == std::mem::discriminant(&kin(measure)));
+    let mut base = policy.metrics[place.or(like).expect("a profile has a metric of either kind")].clone();
+    if measure.is_query() {
+        (base.hold_above, base.rollback_above) = (None, None);
+    }
+    let metric = bands(fields, MetricPolicy { name, measure, ..base }, strategy, traffic);
     match place {
         Some(place) => policy.metrics[place] = metric,
         None => policy.metrics.push(metric),
+    }
+}
+
+/// The built-in measure whose bands a metric begins with.
+fn kin(measure: Measure) -> Measure {
+    match measure {
+        Measure::QueryBuckets { quantile_bp } => Measure::Latency { quantile_bp },
+        Measure::QueryCounts | Measure::QueryValues { .. } => Measure::ErrorRate,
+        own => own,
     }
 }
 
@@ -195,8 +229,13 @@ fn absolute(measure: Measure, text: &str) -> Read<u64> {
             "write one like 500ms",
         ),
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => value::span_us(text),
-        Measure::QueryValues { .. } => value::decimal_micro(text),
-        Measure::ErrorRate | Measure::QueryCounts => value::share(text, 1_000_000, false),
+        Measure::QueryValues { .. } | Measure::Cost => value::decimal_micro(text),
+        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts | Measure::Throughput => {
+            value::share(text, 1_000_000, false)
+        }
+        Measure::Burn { .. } => value::decimal_micro(text).map(|micro| micro / 1_000),
+        Measure::Memory => value::size(text),
+        Measure::Cpu => value::cores(text),
     }
 }
 

@@ -3,11 +3,12 @@
 use super::canary_config::{CanaryConfig, Metric, Threshold};
 use super::fields::Fields;
 use super::problem::Code;
-use crate::metrics::{Query, Shape, Source};
+use super::source;
+use crate::metrics::{Api, Query, Shape};
 use crate::plan::Step;
 use crate::policy::{AnalysisPolicy, Lasting, Measure, MetricPolicy, NOT_COMPARED_BP};
 use crate::service::{Strategy, StrategyKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What stands beside the description: the document its `analysis.file` names, its queries taken
 /// apart in the order of its metrics.
@@ -26,13 +27,16 @@ pub struct Named {
     pub path: String,
     /// The labels by which canary and baseline are told apart.
     pub labels: BTreeSet<String>,
+    /// Whether its queries are PromQL; otherwise they are put to the source as they are.
+    pub is_promql: bool,
 }
 
 /// What the analysis names; none where it names no file. Problems are noted.
 pub(super) fn named(fields: &Fields<'_, '_>) -> Option<Named> {
     let path = fields.path("file")?;
-    let source = source(fields, &[])?;
-    Some(Named { path, labels: source.canary.keys().chain(source.baseline.keys()).cloned().collect() })
+    let source = source::beside(fields, &source::named(fields))?;
+    let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
+    Some(Named { path, labels, is_promql: matches!(source.api, Api::Prometheus { .. }) })
 }
 
 /// The strategy whose steps the document has; none where it has none.
@@ -71,7 +75,15 @@ pub(super) fn apply(
     }
     fields.path("file");
     let Some(Included { config, queries }) = included else { return };
-    policy.source = source(fields, queries);
+    if let Some(mut source) = source::beside(fields, &policy.sources) {
+        match policy.sources.iter_mut().find(|known| known.name == source.name) {
+            Some(known) => known.queries.extend(queries.iter().cloned()),
+            None => {
+                source.queries = queries.to_vec();
+                policy.sources.push(source);
+            }
+        }
+    }
     let own: BTreeSet<String> = fields.named("metrics").into_iter().map(|(name, _)| name).collect();
     let mut metrics = Vec::new();
     for (metric, query) in config.metrics.iter().zip(queries) {
@@ -94,46 +106,6 @@ pub(super) fn apply(
     policy.metrics.retain(|metric| own.contains(metric.name.as_str()));
     metrics.append(&mut policy.metrics);
     policy.metrics = metrics;
-}
-
-fn source(fields: &Fields<'_, '_>, queries: &[Query]) -> Option<Source> {
-    let fields = fields.section("source")?;
-    fields.exactly_one()?;
-    let prometheus = fields.section("prometheus")?;
-    let (url, interval, timeout) =
-        (prometheus.text("url"), prometheus.span("interval"), prometheus.span("timeout"));
-    let url = url?.trim_end_matches('/').to_owned();
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        let hint = format!("write http://{url}");
-        prometheus.problem(Code::BadValue, "url", &format!("`{url}` is not an http(s) URL"), &hint);
-    }
-    for (key, ms) in [("interval", interval), ("timeout", timeout)] {
-        if ms.is_some_and(|ms| !(100..=300_000).contains(&ms)) {
-            prometheus.problem(Code::OutOfRange, key, "it lies between 100ms and 5m", "5s is usual");
-        }
-    }
-    let [canary, baseline] = ["canary", "baseline"].map(|side| labels(&fields, side));
-    if canary == baseline && !canary.values().any(|value| value.contains("{version}")) {
-        let hint = "write version: \"{version}\", or other values on one side";
-        fields.problem(Code::Conflict, "canary", "both sides would be the same series", hint);
-    }
-    let (interval_ms, timeout_ms) = (interval?, timeout?);
-    Some(Source { url, interval_ms, timeout_ms, canary, baseline, queries: queries.to_vec() })
-}
-
-fn labels(fields: &Fields<'_, '_>, side: &str) -> BTreeMap<String, String> {
-    let given = fields.map(side);
-    if given.is_empty() {
-        return BTreeMap::from([("version".to_owned(), "{version}".to_owned())]);
-    }
-    for (label, _) in &given {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if !label.chars().all(fits) || label.starts_with(|c: char| c.is_ascii_digit()) {
-            let message = format!("`{label}` is not the name of a label");
-            fields.problem(Code::BadValue, side, &message, "letters, digits and `_`, no digit first");
-        }
-    }
-    given.into_iter().collect()
 }
 
 /// The bands of a metric, in the unit of what its query was taken apart into.
@@ -161,11 +133,7 @@ fn by_query(
     let at_once = Lasting { failures: 1, bad_for_ms: 0, good_for_ms: 0 };
     Ok(MetricPolicy {
         name: metric.name.clone(),
-        measure: match shape {
-            Shape::Counts { .. } => Measure::QueryCounts,
-            Shape::Buckets { quantile_bp, .. } => Measure::QueryBuckets { quantile_bp: *quantile_bp },
-            Shape::Scalar { every_ms, .. } => Measure::QueryValues { every_ms: *every_ms },
-        },
+        measure: shape.measure(),
         tolerance_bp,
         red_bp,
         hold_above: limit.filter(|_| !metric.critical),

@@ -10,9 +10,13 @@ use super::problem::{Code, Problem};
 use super::value::{self, Fault, Read};
 use super::{parse, strategy};
 use crate::ids::{MetricName, StepName};
+use crate::metrics::{Query, Shape};
 use crate::plan::Step;
 use crate::presets;
 use crate::weight::WeightBp;
+
+/// Between two values of a source that is asked as it is.
+const PLAIN_EVERY_MS: u64 = 60_000;
 
 /// A canary's analysis as its owner describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,22 @@ pub struct Threshold {
 }
 
 impl CanaryConfig {
+    /// The queries as they are, for a source whose language is not taken apart.
+    pub fn plain_queries(&self) -> Vec<Query> {
+        let why = "its query is put to the source as it is";
+        let shape = |text: &str| Shape::Scalar {
+            expression: text.to_owned(),
+            every_ms: PLAIN_EVERY_MS,
+            why: why.to_owned(),
+        };
+        let query = |metric: &Metric| Query {
+            metric: metric.name.clone(),
+            text: metric.query.clone(),
+            shape: shape(&metric.query),
+        };
+        self.metrics.iter().map(query).collect()
+    }
+
     /// A problem with a metric's query, where it stands in the document that was read.
     pub fn query_problem(
         &self,

@@ -6,18 +6,20 @@ use super::problem::{Code, PROBLEMS_MAX, Problem, excerpt};
 use super::value::{self, Fault, Read};
 use crate::ids::InvalidName;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The file being read: its lines for quoting, its directory, what is wrong so far.
 pub(super) struct Context<'t> {
     lines: Vec<&'t str>,
     directory: &'t str,
     problems: RefCell<Vec<Problem>>,
+    /// Lines on which a secret stands.
+    secrets: RefCell<BTreeSet<u32>>,
 }
 
 impl<'t> Context<'t> {
     pub(super) fn new(text: &'t str, directory: &'t str) -> Self {
-        Self { lines: text.lines().collect(), directory, problems: RefCell::new(Vec::new()) }
+        Self { lines: text.lines().collect(), directory, problems: RefCell::default(), secrets: RefCell::default() }
     }
 
     /// Notes a problem.
@@ -34,9 +36,17 @@ impl<'t> Context<'t> {
         });
     }
 
+    /// Whether anything is wrong so far.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty()
+    }
+
     /// All problems in the order of the file, cut to what a person reads.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
+        let (mut problems, secrets) = (self.problems.into_inner(), self.secrets.into_inner());
+        for problem in problems.iter_mut().filter(|problem| secrets.contains(&problem.line)) {
+            problem.excerpt.clear();
+        }
         problems.sort_by_key(|problem| (problem.line, problem.column));
         problems.dedup();
         problems.truncate(PROBLEMS_MAX);
@@ -167,6 +177,12 @@ impl<'c, 'n> Fields<'c, 'n> {
         key.unwrap_or_else(|| panic!("the table of keys has no `{name}` in {}", self.section.name))
     }
 
+    /// The same where a secret stands: nothing of its line is repeated, nor in other problems.
+    pub(super) fn unquoted_problem(&self, name: &str, message: &str, hint: &str) {
+        self.context.secrets.borrow_mut().insert(self.place(name).line);
+        self.problem(Code::BadValue, name, message, hint);
+    }
+
     /// A scalar, read as `kind`: the one given, else the table's default. None where there is
     /// neither or it cannot be read.
     fn scalar<T>(&self, name: &str, kind: &Kind, read: impl Fn(&str) -> Read<T>) -> Option<T> {
@@ -260,6 +276,11 @@ impl<'c, 'n> Fields<'c, 'n> {
     /// A name of the model.
     pub(super) fn name<T>(&self, name: &str, read: impl Fn(String) -> Result<T, InvalidName>) -> Option<T> {
         self.scalar(name, &Kind::Name, |text| as_name(text, &read))
+    }
+
+    /// An address to listen on.
+    pub(super) fn address(&self, name: &str) -> Option<String> {
+        self.scalar(name, &Kind::Address, value::address)
     }
 
     /// A digest.

@@ -7,12 +7,15 @@
 mod canary;
 mod release;
 mod running;
+mod signals;
+mod source;
 
 use crate::presets::PRESETS;
 pub(super) use canary::{CANARY_CONFIG, THRESHOLD};
 pub use release::HEADER_RULE;
 pub(super) use release::{ANALYSIS, CHECK, DEADLINES, HTTP_CHECK, STRATEGY};
 pub(super) use running::{PROBE, TARGET, TRAFFIC};
+use signals::SIGNALS;
 
 /// A mapping with known keys.
 #[derive(Debug)]
@@ -164,6 +167,7 @@ pub static SERVICE: Section = Section {
             Need::Default("queue"),
             "What happens to a newer version while a release is in flight.",
         ),
+        key("signals", Kind::Section(&SIGNALS), Need::Optional, "Alerts that roll back at once."),
     ],
 };
 

@@ -4,8 +4,9 @@ use super::by_query::{self, Included};
 use super::fields::{Context, Fields};
 use super::keys;
 use super::node::Node;
-use super::{analysis, checks, strategy, target, traffic};
+use super::{analysis, checks, signals, strategy, target, traffic};
 use crate::ids::{EnvironmentName, ServiceName};
+use crate::metrics::TakeApart;
 use crate::service::{Concurrency, Deadlines, RiskTier, ServiceSpec, Stage};
 
 /// Reads the whole file; none where a needed part could not be read, the problems noted.
@@ -13,6 +14,7 @@ pub(super) fn read(
     root: &Node,
     context: &Context<'_>,
     included: Option<Included<'_>>,
+    promql: Option<&TakeApart<'_>>,
 ) -> Option<ServiceSpec> {
     let file = Fields::open(context, &keys::SERVICE, root, "")?;
     // Every part is read before any is missed, so that all problems are told at once.
@@ -29,10 +31,11 @@ pub(super) fn read(
         .or_else(|| strategy::read(&file, replicas, internal_users.as_ref()));
     let mut analysis = file
         .section_or_empty("analysis")
-        .and_then(|fields| analysis::read(&fields, strategy.as_ref(), traffic.as_ref(), included));
+        .and_then(|fields| analysis::read(&fields, strategy.as_ref(), traffic.as_ref(), included, promql));
     let checks = checks::read(&file, "checks", true);
     let deadlines = file.section_or_empty("deadlines").and_then(|fields| deadlines(&fields));
     let concurrency = file.word("concurrency").map(concurrency);
+    let signals = file.section_or_empty("signals").and_then(|fields| signals::read(&fields));
     if let (Some(analysis), Some(target)) = (&mut analysis, &target) {
         analysis.warm_up_ms = target.warm_up_ms;
     }
@@ -51,6 +54,7 @@ pub(super) fn read(
         checks,
         deadlines: deadlines?,
         concurrency: concurrency?,
+        signals: signals?,
     })
 }
 

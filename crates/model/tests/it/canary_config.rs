@@ -185,7 +185,7 @@ const NAMES_IT: &str = "analysis: {file: canary.yaml, source: {prometheus: {url:
 fn service(config: &str, more: &str) -> Result<ServiceSpec, Vec<Problem>> {
     let config = good(config);
     let included = Included { config: &config, queries: &queries(&config) };
-    document::read_with(format!("{SERVICE}{more}").as_bytes(), "/srv", Some(included))
+    document::read_with(format!("{SERVICE}{more}").as_bytes(), "/srv", Some(included), None)
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn a_description_takes_steps_and_metrics_from_the_file_it_names() {
     assert_eq!((named.path.as_str(), named.labels.len()), ("/srv/canary.yaml", 1));
     let service = service(GIVEN, NAMES_IT).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!(service.strategy.steps.len(), 4);
-    let source = service.analysis.source.as_ref().expect("it has a source");
-    assert_eq!((source.url.as_str(), source.interval_ms), ("http://p:9090", 5_000));
+    let [source] = service.analysis.sources.as_slice() else { panic!("it has a source") };
+    assert_eq!((source.api.place().as_str(), source.interval_ms), ("http://p:9090", 5_000));
     assert_eq!((source.canary["version"].as_str(), source.queries.len()), ("{version}", 3));
     let [errors, latency, burn] = service.analysis.metrics.as_slice() else { panic!("three metrics") };
     assert_eq!((errors.tolerance_bp, errors.red_bp, errors.rollback_above), (11_000, 20_000, None));
@@ -239,7 +239,7 @@ fn what_does_not_fit_together_is_told() {
         "analysis: {file: a, source: {prometheus: {url: 'http://p'}, canary: {a: b}, baseline: {a: b}}}";
     assert!(told(same).contains("both sides would be the same series"), "{}", told(same));
     let kind = "analysis: {file: a, source: {canary: {a: b}}}";
-    assert!(told(kind).contains("one of `prometheus` is needed"), "{}", told(kind));
+    assert!(told(kind).contains("one of `prometheus`, `json`"), "{}", told(kind));
     let alone = document::read(format!("{SERVICE}{NAMES_IT}").as_bytes(), "/srv").expect_err("not read");
     assert!(alone[0].message.contains("was not read"), "{alone:?}");
     let unused = document::read(

@@ -4,3 +4,4 @@ mod canary_config;
 mod document_bad;
 mod document_good;
 mod reference;
+mod sources;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use taxiway_adapters::metrics::prometheus::Prometheus as Source;
+use taxiway_adapters::metrics::Sources as Source;
 use taxiway_engine::ports::metrics::Metrics;
 use taxiway_model::document::canary_config;
 use taxiway_model::ids::MetricName;
@@ -46,11 +46,11 @@ fn the_given_document_is_counted_by_a_real_prometheus() {
     let source = Source::start().unwrap();
     let stream = stream("service-x/production");
     let mut order = order(&prometheus.url, &queries);
-    order.source.timeout_ms = 5_000;
+    order.sources[0].timeout_ms = 5_000;
     source.want(&stream, &order);
 
     let first = until("all metrics", || source.latest(&stream).filter(|r| r.samples.len() == 3));
-    assert_eq!(first.trouble, None);
+    assert!(first.trouble.is_empty(), "{first:?}");
     let of = |name: &str| {
         let name = MetricName::new(name).unwrap();
         source.latest(&stream).unwrap().samples[&name].since(first.samples.get(&name))
@@ -71,13 +71,13 @@ fn the_given_document_is_counted_by_a_real_prometheus() {
 
     // A query that Prometheus refuses is told in its words.
     let mut wrong = order;
-    for query in &mut wrong.source.queries {
+    for query in &mut wrong.sources[0].queries {
         if let taxiway_model::metrics::Shape::Counts { total, .. } = &mut query.shape {
             *total = "http_requests_total{".to_owned();
         }
     }
     source.want(&stream, &wrong);
-    let said = until("trouble", || source.latest(&stream)?.trouble);
+    let said = until("trouble", || source.latest(&stream)?.trouble.into_values().next());
     assert!(said.contains("400 Bad Request") && said.contains("parse error"), "{said}");
 }
 

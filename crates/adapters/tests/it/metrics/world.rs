@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use taxiway_adapters::metrics::promql::take_apart;
 use taxiway_model::ids::{MetricName, StreamId};
-use taxiway_model::metrics::{Order, Source};
+use taxiway_model::metrics::{Api, Order, Outputs, Source};
 
 /// The longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,14 +38,27 @@ pub(super) fn order(url: &str, queries: &[(&str, &str)]) -> Order {
         queries.iter().map(|(name, text)| (MetricName::new(*name).unwrap(), (*text).to_owned())).collect();
     let labels = BTreeMap::from([("version".to_owned(), "{version}".to_owned())]);
     let source = Source {
-        url: url.to_owned(),
+        name: "prom".to_owned(),
+        api: Api::Prometheus { url: url.to_owned(), credentials: None },
+        bucket_ms: 0,
+        delay_ms: 0,
         interval_ms: 100,
         timeout_ms: 300,
         canary: labels.clone(),
         baseline: labels.clone(),
         queries: take_apart(&named, &labels.keys().cloned().collect()).unwrap(),
     };
-    Order { source, canary: "v2".to_owned(), baseline: Some("v1".to_owned()) }
+    order_of(source)
+}
+
+/// An order of v2 beside v1.
+pub(super) fn order_of(source: Source) -> Order {
+    Order {
+        sources: vec![source],
+        canary: "v2".to_owned(),
+        baseline: Some("v1".to_owned()),
+        outputs: Outputs::default(),
+    }
 }
 
 /// A server that hands every request, head and form, to `play`; how many there were.

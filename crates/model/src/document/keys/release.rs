@@ -1,5 +1,6 @@
 //! Keys of how a version is released and judged.
 
+use super::source::SOURCE;
 use super::{Kind, Need, Section, key};
 
 /// A rule on a header or a cookie.
@@ -221,47 +222,37 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             "Most failed requests, beyond the baseline's rate, that the canary may cause.",
         ),
         key(
+            "preflight",
+            Kind::Word(PREFLIGHT),
+            Need::Default("warn"),
+            "What becomes of a start whose steps would not see enough with the recent traffic.",
+        ),
+        key(
             "file",
             Kind::Path,
             Need::Optional,
             "A `CanaryConfig` whose metrics take the place of the profile's; its steps, if any, that of `strategy`.",
         ),
-        key("source", Kind::Section(&SOURCE), Need::Optional, "Where the queries of `file` are put to."),
-    ],
-};
-
-pub(in crate::document) static SOURCE: Section = Section {
-    name: "source",
-    doc: "Where metrics by query come from, and by which labels canary and baseline are told apart. \
-          `{version}` is the version of the side.",
-    one_of: &["prometheus"],
-    keys: &[
-        key("prometheus", Kind::Section(&PROMETHEUS), Need::Optional, "A Prometheus-compatible HTTP API."),
         key(
-            "canary",
-            Kind::Map(&Kind::Text),
-            Need::From("`version: \"{version}\"`"),
-            "Labels of the canary's series, added to every selector.",
+            "source",
+            Kind::Short(&Kind::Text, &SOURCE),
+            Need::Optional,
+            "Where the queries of `file` are put to: a source, or the name of one of `sources`.",
         ),
         key(
-            "baseline",
-            Kind::Map(&Kind::Text),
-            Need::From("`version: \"{version}\"`"),
-            "Labels of the baseline's series.",
+            "sources",
+            Kind::Named(&SOURCE),
+            Need::Optional,
+            "Sources by name, for metrics that name them.",
         ),
     ],
 };
 
-pub(in crate::document) static PROMETHEUS: Section = Section {
-    name: "prometheus",
-    doc: "A Prometheus-compatible HTTP API.",
-    one_of: &[],
-    keys: &[
-        key("url", Kind::Text, Need::Required, "Its address, without `/api/v1`."),
-        key("interval", Kind::Span, Need::Default("5s"), "Time between two questions."),
-        key("timeout", Kind::Span, Need::Default("5s"), "Time limit of one question."),
-    ],
-};
+const PREFLIGHT: &[(&str, &str)] = &[
+    ("warn", "it starts; the warnings are shown and recorded"),
+    ("refuse", "it is refused, with what to change"),
+    ("off", "nobody looks"),
+];
 
 const PROFILES: &[(&str, &str)] = &[
     ("standard", "tolerance 10% for the error rate and 20% for p95; red above 2x and 1.5x"),
@@ -279,6 +270,16 @@ pub(in crate::document) static METRIC: Section = Section {
             Need::From("the metric's name, where it is one of these"),
             "What is measured.",
         ),
+        key(
+            "source",
+            Kind::Text,
+            Need::From("the only one of `sources`"),
+            "The name of the source its query is put to.",
+        ),
+        key("query", Kind::Text, Need::Optional, "PromQL, taken apart into counts where it can be."),
+        key("bad", Kind::Text, Need::Optional, "What counts the bad ones, in the source's language."),
+        key("total", Kind::Text, Need::Optional, "What counts all of them."),
+        key("value", Kind::Text, Need::Optional, "What gives a value, in the source's language."),
         key(
             "tolerance",
             Kind::Percent,

@@ -1,0 +1,314 @@
+//! The one frame around every source (R4.6): who is asked, when, for how long, and what of the answers counts.
+//!
+//! Each source of an order is asked again and again by a task of its own, with a time limit a
+//! question; the engine only ever takes the newest answers. One failed round is bad luck; from the
+//! second in a row on, the reading says which metrics have trouble and why, and questions come more
+//! seldom until one is answered. What a source asks by `Retry-After` is kept. An adapter only
+//! builds the question and reads the answer: counters are counted in [`super::count`], sums by time
+//! in [`super::buckets`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use taxiway_engine::ports::metrics::Metrics;
+use taxiway_model::ids::{MetricName, StreamId};
+use taxiway_model::metrics::{Api, Order, Query, Reading, Side, Source};
+use tokio::runtime::Runtime;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::answer::{Answer, Outcome};
+use super::buckets::Buckets;
+use super::count::Count;
+use super::exchange::{Failure, now_s};
+use super::{command, csv, json, prometheus};
+
+/// Failed rounds in a row from which on there is trouble.
+const TROUBLE_AFTER: u32 = 2;
+
+/// The longest pause after failures, unless the source asks for a longer one.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The longest pause a source may ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
+
+/// How far back sums by time are asked for again, so that late ones are found.
+const LATE_S: f64 = 600.0;
+
+type Wanted = BTreeMap<StreamId, Watch>;
+
+struct Watch {
+    order: Order,
+    count_from: u64,
+    /// The newest of each source that has answered, or failed often enough.
+    readings: BTreeMap<String, Reading>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Asks sources beside the engine. Dropping it ends all questions.
+pub struct Sources {
+    wanted: Arc<Mutex<Wanted>>,
+    runtime: Option<Runtime>,
+}
+
+impl Sources {
+    /// Starts the thread that asks.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("metrics")
+            .enable_all()
+            .build()?;
+        Ok(Self { wanted: Arc::default(), runtime: Some(runtime) })
+    }
+}
+
+impl Metrics for Sources {
+    fn want(&self, stream: &StreamId, order: &Order) {
+        let mut wanted = lock(&self.wanted);
+        if let Some(watch) = wanted.get_mut(stream)
+            && watch.order.asks_as(order)
+        {
+            watch.order.outputs.clone_from(&order.outputs);
+            return;
+        }
+        let Some(runtime) = &self.runtime else { return };
+        let count_from = (now_s() * 1e9) as u64;
+        let ask = |source: &Source| {
+            let rounds = Rounds::new(Arc::clone(&self.wanted), stream.clone(), order, source, count_from);
+            runtime.spawn(rounds.run()).abort_handle()
+        };
+        let tasks = order.sources.iter().filter(|source| !source.queries.is_empty()).map(ask).collect();
+        wanted.insert(
+            stream.clone(),
+            Watch { order: order.clone(), count_from, readings: BTreeMap::new(), tasks },
+        );
+    }
+
+    fn forget(&self, stream: &StreamId) {
+        lock(&self.wanted).remove(stream);
+    }
+
+    fn latest(&self, stream: &StreamId) -> Option<Reading> {
+        let wanted = lock(&self.wanted);
+        let readings = &wanted.get(stream)?.readings;
+        readings.values().cloned().reduce(|mut all, more| {
+            all.as_of_us = all.as_of_us.min(more.as_of_us);
+            all.samples.extend(more.samples);
+            all.nothing.extend(more.nothing);
+            all.trouble.extend(more.trouble);
+            all
+        })
+    }
+}
+
+impl Drop for Sources {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn lock(wanted: &Mutex<Wanted>) -> MutexGuard<'_, Wanted> {
+    wanted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One question about one metric, as an adapter gets it.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) source: Arc<Source>,
+    pub(super) query: Query,
+    /// The sides asked for, with their versions.
+    pub(super) sides: Vec<(Side, String)>,
+    /// The span of time for which sums are wanted, in seconds since the epoch on the source's clock.
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) limit: Duration,
+}
+
+impl Question {
+    /// What is asked about each side, part by part.
+    pub(super) fn texts(&self) -> Vec<(Side, Vec<String>)> {
+        let of = |(side, version): &(Side, String)| {
+            (*side, self.source.questions(&self.query.shape, *side, version))
+        };
+        self.sides.iter().map(of).collect()
+    }
+}
+
+/// Puts a question to its source.
+async fn put(question: &Question) -> Result<Answer, Failure> {
+    match &question.source.api {
+        Api::Prometheus { url, credentials } => prometheus::ask(url, credentials.as_ref(), question).await,
+        Api::Json { url, credentials } => json::ask(url, credentials.as_ref(), question).await,
+        Api::Command { command } => command::ask(command, question).await,
+        Api::Csv { path } => csv::ask(path, question).await,
+    }
+}
+
+/// What counts of the answers about one metric.
+#[derive(Debug, Default)]
+struct Counting {
+    counters: Option<Count>,
+    buckets: Option<Buckets>,
+}
+
+/// The rounds of one source.
+struct Rounds {
+    wanted: Arc<Mutex<Wanted>>,
+    stream: StreamId,
+    source: Arc<Source>,
+    sides: Vec<(Side, String)>,
+    began_s: f64,
+    /// The source's clock less ours, as last heard.
+    ahead_s: f64,
+    counting: BTreeMap<MetricName, Counting>,
+    reading: Reading,
+    failed: u32,
+}
+
+impl Rounds {
+    fn new(
+        wanted: Arc<Mutex<Wanted>>,
+        stream: StreamId,
+        order: &Order,
+        source: &Source,
+        count_from: u64,
+    ) -> Self {
+        let version = |side| Some((side, order.version(side)?.to_owned()));
+        Self {
+            wanted,
+            stream,
+            source: Arc::new(source.clone()),
+            sides: Side::BOTH.into_iter().filter_map(version).collect(),
+            began_s: now_s(),
+            ahead_s: 0.0,
+            counting: BTreeMap::new(),
+            reading: Reading {
+                count_from,
+                as_of_us: 0,
+                samples: BTreeMap::new(),
+                nothing: BTreeMap::new(),
+                trouble: BTreeMap::new(),
+            },
+            failed: 0,
+        }
+    }
+
+    /// Asks round after round until the order is replaced.
+    async fn run(mut self) {
+        let interval = Duration::from_millis(self.source.interval_ms.max(100));
+        loop {
+            let began = tokio::time::Instant::now();
+            let answers = self.round().await;
+            let failures = self.take_round(answers);
+            self.publish();
+            let asked = failures.iter().filter_map(|failure| failure.retry_after).max();
+            let doublings = self.failed.saturating_sub(1).min(6);
+            let slower = interval.saturating_mul(1 << doublings).min(PAUSE_MAX.max(interval));
+            let pause = asked.map_or(slower, |asked| slower.max(asked.min(RETRY_AFTER_MAX)));
+            tokio::time::sleep_until(began + pause).await;
+        }
+    }
+
+    /// All queries at once, each within its time limit.
+    async fn round(&self) -> Vec<(Query, Result<Answer, Failure>)> {
+        let to_s = now_s() + self.ahead_s;
+        let bucket_s = self.source.bucket_ms as f64 / 1e3;
+        let back_s = LATE_S.max(20.0 * bucket_s);
+        let from_s = (to_s - back_s).max(self.began_s + self.ahead_s - 2.0 * bucket_s);
+        let mut asking = JoinSet::new();
+        for query in self.source.queries.clone() {
+            let question = Question {
+                source: Arc::clone(&self.source),
+                query,
+                sides: self.sides.clone(),
+                from_s,
+                to_s,
+                limit: Duration::from_millis(self.source.timeout_ms.max(1)),
+            };
+            asking.spawn(async move {
+                let answer = put(&question).await;
+                (question.query, answer)
+            });
+        }
+        let mut answers = asking.join_all().await;
+        answers.sort_by(|(one, _), (other, _)| one.metric.cmp(&other.metric));
+        answers
+    }
+
+    /// Takes a round's answers into the reading. A metric without an answer keeps its counts: they
+    /// grow again when there is one.
+    fn take_round(&mut self, answers: Vec<(Query, Result<Answer, Failure>)>) -> Vec<Failure> {
+        self.reading.nothing.clear();
+        let mut failures = Vec::new();
+        for (query, answer) in answers {
+            if let Err(failure) = answer.and_then(|answer| self.take(&query, answer)) {
+                failures.push((query.metric, failure));
+            }
+        }
+        self.failed = if failures.is_empty() { 0 } else { self.failed + 1 };
+        self.reading.trouble.clear();
+        if self.failed >= TROUBLE_AFTER {
+            for (metric, failure) in &failures {
+                tracing::warn!(stream = %self.stream, %metric, why = failure.why, "a metric has no answer");
+                self.reading.trouble.insert(metric.clone(), failure.why.clone());
+            }
+        }
+        failures.into_iter().map(|(_, failure)| failure).collect()
+    }
+
+    fn take(&mut self, query: &Query, answer: Answer) -> Result<(), Failure> {
+        let two_sides = self.sides.len() > 1;
+        let counting = self.counting.entry(query.metric.clone()).or_default();
+        let outcome = match answer {
+            Answer::Now(vector) => {
+                let count = counting.counters.get_or_insert_with(Count::new);
+                count.take(&query.shape, two_sides, vector)
+            }
+            Answer::Buckets(points) => {
+                self.ahead_s = points.now_s - now_s();
+                let began_s = self.began_s + self.ahead_s;
+                let buckets = counting.buckets.get_or_insert_with(|| Buckets::new(began_s));
+                buckets.take(&query.shape, two_sides, self.source.delay_ms as f64 / 1e3, &points)
+            }
+        };
+        match outcome {
+            Outcome::Sample(sample, as_of_s) => {
+                self.reading.samples.insert(query.metric.clone(), sample);
+                let as_of_us = (as_of_s.unwrap_or_default() * 1e6) as i64;
+                self.reading.as_of_us = self.reading.as_of_us.max(as_of_us);
+                Ok(())
+            }
+            Outcome::Nothing(why) => {
+                self.reading.samples.remove(&query.metric);
+                self.reading.nothing.insert(query.metric.clone(), why);
+                Ok(())
+            }
+            Outcome::Unusable(why) => Err(Failure::new(why)),
+        }
+    }
+
+    /// Shows the reading to the engine; not after a single failed round, which is bad luck.
+    fn publish(&self) {
+        if self.failed != 0 && self.failed < TROUBLE_AFTER {
+            return;
+        }
+        let mut wanted = lock(&self.wanted);
+        if let Some(watch) = wanted.get_mut(&self.stream)
+            && watch.count_from == self.reading.count_from
+        {
+            watch.readings.insert(self.source.name.clone(), self.reading.clone());
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Sums and values by time bucket: each bucket counts once, when it is complete, on both sides up to the same moment.
+//!
+//! A source that gathers sums by time gives the newest bucket before it is full, and mends older
+//! ones when data come late. So a bucket counts from the moment on at which it should be complete;
+//! what it has grown by later is added when it is seen, and so belongs to the next window. Buckets
+//! that began before counting began never count. A side without a bucket where the other has one
+//! had no request; when neither has one for long, the source has fallen silent.
+
+use std::collections::BTreeMap;
+
+use taxiway_model::metrics::{Sample, Shape, Side, Tally};
+
+use super::answer::{Outcome, Points, Series};
+
+/// Beyond bucket and delay, newest data older than this are not what is going on.
+const STALE_S: f64 = 120.0;
+
+/// Buckets of this age are not looked at again: sources do not mend them, and they are not asked for.
+const KEPT: usize = 10_000;
+
+/// So much more than all may the bad ones be: sums of two queries are made one after the other.
+const SKEW_SHARE: f64 = 0.01;
+
+/// The counting of one metric.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    /// When counting began, on the source's clock.
+    began_s: f64,
+    sides: [One; 2],
+    value: Option<(f64, [Option<f64>; 2])>,
+    newest_s: Option<f64>,
+}
+
+#[derive(Debug, Default)]
+struct One {
+    begun: bool,
+    /// What each bucket has counted for, by its beginning in milliseconds; by part.
+    counted: [BTreeMap<i64, f64>; 2],
+    sum: [f64; 2],
+}
+
+impl Buckets {
+    /// Counting begins at this moment of the source's clock.
+    pub(super) fn new(began_s: f64) -> Self {
+        Self { began_s, sides: Default::default(), value: None, newest_s: None }
+    }
+
+    /// Takes an answer in. Data younger than `delay_s` may not be complete.
+    pub(super) fn take(&mut self, shape: &Shape, two_sides: bool, delay_s: f64, points: &Points) -> Outcome {
+        let edge_s = points.now_s - delay_s;
+        let complete = |series: &Series| complete(series, self.began_s, edge_s - points.bucket_s);
+        let sums: Vec<(Side, usize, BTreeMap<i64, f64>)> =
+            points.series.iter().map(|one| (one.side, one.part, complete(one))).collect();
+        let newest = sums.iter().filter_map(|(.., by_time)| by_time.last_key_value());
+        let newest_s = newest.map(|(at_ms, _)| *at_ms as f64 / 1e3).reduce(f64::max);
+        self.newest_s = self.newest_s.into_iter().chain(newest_s).reduce(f64::max);
+        let taken = match shape {
+            Shape::Counts { .. } => self.count(&sums),
+            Shape::Scalar { .. } => self.values(&sums, two_sides),
+            Shape::Buckets { .. } => Err("it gives no histogram".to_owned()),
+        };
+        if let Err(why) = taken {
+            return Outcome::Unusable(why);
+        }
+        let silent_s = edge_s - self.newest_s.unwrap_or(self.began_s) - points.bucket_s;
+        if silent_s > STALE_S + points.bucket_s && self.newest_s.is_some() {
+            return Outcome::Unusable(format!("its newest data are {silent_s:.0} s old"));
+        }
+        for (side, name) in [(0, "canary"), (1, "baseline")].into_iter().take(1 + usize::from(two_sides)) {
+            if !self.sides[side].begun {
+                return Outcome::Nothing(format!("no data of the {name} yet"));
+            }
+        }
+        self.outcome(shape)
+    }
+
+    fn count(&mut self, sums: &[(Side, usize, BTreeMap<i64, f64>)]) -> Result<(), String> {
+        // Several series of a part are parts of one sum.
+        let mut added: BTreeMap<(Side, usize, i64), f64> = BTreeMap::new();
+        for (side, part, by_time) in sums {
+            for (at_ms, value) in by_time {
+                if *value < 0.0 {
+                    return Err(format!("a count is {value}"));
+                }
+                *added.entry((*side, *part, *at_ms)).or_default() += value;
+            }
+        }
+        for ((side, part, at_ms), value) in added {
+            let one = &mut self.sides[usize::from(side == Side::Baseline)];
+            let part = part.min(1);
+            one.begun |= part == 1;
+            let before = one.counted[part].entry(at_ms).or_default();
+            // One that has shrunk was mended: what was evidence stays it, and nothing is counted again.
+            one.sum[part] += (value - *before).max(0.0);
+            *before = before.max(value);
+            if one.counted[part].len() > KEPT {
+                one.counted[part].pop_first();
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest moment at which every side has a value.
+    fn values(&mut self, sums: &[(Side, usize, BTreeMap<i64, f64>)], two_sides: bool) -> Result<(), String> {
+        let of = |side| sums.iter().filter(move |(known, ..)| *known == side).map(|(.., by_time)| by_time);
+        for side in Side::BOTH {
+            let count = of(side).count();
+            if count > 1 {
+                return Err(format!("{count} series on one side, and one is needed: sum or average them"));
+            }
+        }
+        let [canary, baseline] = Side::BOTH.map(|side| of(side).next());
+        for (one, by_time) in self.sides.iter_mut().zip([canary, baseline]) {
+            one.begun |= by_time.is_some_and(|by_time| !by_time.is_empty());
+        }
+        let Some(canary) = canary else { return Ok(()) };
+        let both = canary.iter().rev().find_map(|(at_ms, value)| match (two_sides, baseline) {
+            (false, _) => Some((*at_ms, [Some(*value), None])),
+            (true, baseline) => Some((*at_ms, [Some(*value), Some(*baseline?.get(at_ms)?)])),
+        });
+        if let Some((at_ms, values)) = both {
+            self.value = Some((at_ms as f64 / 1e3, values));
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, shape: &Shape) -> Outcome {
+        if let Shape::Scalar { .. } = shape {
+            let Some((at_s, values)) = self.value else {
+                return Outcome::Nothing("no moment at which both sides have a value yet".to_owned());
+            };
+            let [canary, baseline] = values.map(|value| {
+                let micro = (value? * 1e6).round();
+                (micro.abs() < 1e18).then_some(micro as i64)
+            });
+            return Outcome::Sample(Sample::Scalar { canary, baseline }, Some(at_s));
+        }
+        let [canary, baseline] = self.sides.each_ref().map(One::tally);
+        let (Some(canary), Some(baseline)) = (canary, baseline) else {
+            let why = "`bad` counts more than `total`: it is not a part of it";
+            return Outcome::Unusable(why.to_owned());
+        };
+        Outcome::Sample(Sample::Counts { canary, baseline }, self.newest_s)
+    }
+}
+
+/// The buckets of a series that are complete, the last of each moment, without gaps and NaN.
+fn complete(series: &Series, from_s: f64, to_s: f64) -> BTreeMap<i64, f64> {
+    let within = |at_s: f64| at_s >= from_s && at_s <= to_s + 1e-6;
+    let points = series.points.iter().filter(|(at_s, value)| within(*at_s) && value.is_finite());
+    points.map(|(at_s, value)| ((at_s * 1e3).round() as i64, *value)).collect()
+}
+
+impl One {
+    /// Bad ones and all; none when there are more bad ones than all.
+    fn tally(&self) -> Option<Tally> {
+        let [bad, total] = self.sum;
+        if bad > total * (1.0 + SKEW_SHARE) + 5.0 {
+            return None;
+        }
+        let total = total.round() as u64;
+        Some(Tally { total, bad: (bad.round() as u64).min(total) })
+    }
+}
