@@ -12,6 +12,8 @@
 mod errors;
 mod finding;
 mod latency;
+mod missing;
+mod more;
 mod noise;
 mod query;
 mod state;
@@ -84,13 +86,7 @@ pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
 
 /// Judges all the evidence so far.
 pub fn judge(policy: &AnalysisPolicy, state: &State, question: Question) -> Judgement {
-    let findings: Vec<MetricFinding> = policy
-        .metrics
-        .iter()
-        .zip(state.metrics())
-        .filter(|(metric, _)| metric.from_step <= question.step)
-        .map(|(metric, evidence)| evidence.finding(policy, metric, question))
-        .collect();
+    let findings = state.findings(policy, question);
     let harm = state.excess_errors();
     let over_budget = policy.harm_budget_requests.is_some_and(|budget| harm > budget);
     let required = |finding: &&MetricFinding| {

@@ -27,6 +27,40 @@ pub struct Window {
     /// What metrics by query have shown of both.
     #[serde(default, skip_serializing_if = "Samples::is_empty")]
     pub metrics: Samples,
+    /// What the instances of both used, where a metric reads it.
+    #[serde(default, skip_serializing_if = "Gauges::is_empty")]
+    pub gauges: Gauges,
+}
+
+/// What the instances of both sides used at the end of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gauges {
+    /// The canary's instances.
+    pub canary: Vec<Gauge>,
+    /// The baseline's instances.
+    pub baseline: Vec<Gauge>,
+}
+
+impl Gauges {
+    /// Whether nothing was seen of either side.
+    pub fn is_empty(&self) -> bool {
+        self.canary.is_empty() && self.baseline.is_empty()
+    }
+}
+
+/// What one instance used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gauge {
+    /// Its number within the version.
+    pub instance: u32,
+    /// Resident memory.
+    pub memory_bytes: u64,
+    /// CPU over the last seconds, in thousandths of a core.
+    pub cpu_milli: u32,
+    /// How often it was restarted, ever.
+    pub restarts: u32,
 }
 
 impl Window {

@@ -79,6 +79,34 @@ pub struct MetricFinding {
     pub shown: bool,
     /// At this traffic, further time with evidence until it can proceed; none: unknown or no need.
     pub wait_ms: Option<u64>,
+    /// What the evidence is worth.
+    #[serde(default, skip_serializing_if = "FindingState::is_judged")]
+    pub state: FindingState,
+}
+
+/// What the evidence of a metric is worth: four things that are not each other, and of which only
+/// the first can be green.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingState {
+    /// It was judged.
+    #[default]
+    Judged,
+    /// Its source answers, and has nothing.
+    NoData,
+    /// Its source does not answer, or not in a way that can be read.
+    SourceError,
+    /// The baseline fails too, so that nothing can be said of the canary.
+    BaselineFails,
+    /// There is evidence, and no method could tell from it: too few instances, unequal load.
+    CannotKnow,
+}
+
+impl FindingState {
+    /// Whether it was judged.
+    pub fn is_judged(&self) -> bool {
+        *self == Self::Judged
+    }
 }
 
 /// One side's figures.

@@ -1,7 +1,7 @@
 //! From evidence to a metric's verdict: the rules that both kinds of metric share (annex: Verdicts).
 
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
-use taxiway_model::verdict::Verdict;
+use taxiway_model::verdict::{FindingState, Verdict};
 
 /// What the tests of a metric say, before the rules.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,6 +73,10 @@ impl Tests {
 }
 
 impl Rule {
+    pub(super) fn state(self) -> FindingState {
+        if self == Self::BothOverHoldBand { FindingState::BaselineFails } else { FindingState::Judged }
+    }
+
     pub(super) fn verdict(self) -> Verdict {
         match self {
             Self::OverRollbackBand | Self::ShownBeyondRed | Self::RedShown | Self::ShownStrict => {

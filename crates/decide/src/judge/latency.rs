@@ -186,6 +186,7 @@ impl Evidence {
             for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
             shown: tests.shown(),
             wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
+            state: rule.state(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The judge's state: evidence folded window by window.
 
-use super::{errors, latency, query};
+use super::{errors, latency, missing, more, query};
 use taxiway_model::evidence::{self, Classes, Window};
 use taxiway_model::ids::Digest;
 use taxiway_model::normal::Normal;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
-use taxiway_model::verdict::MetricFinding;
+use taxiway_model::verdict::{MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// Seconds over which the wealth for late faults is spread at least: an hour, since a canary that
@@ -16,6 +16,7 @@ const HORIZON_S_MIN: f64 = 3_600.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
     metrics: Vec<Evidence>,
+    missing: Vec<missing::Track>,
     canary: Classes,
     baseline: Classes,
     windows: u32,
@@ -33,10 +34,15 @@ pub(super) enum Evidence {
     Latency(latency::Evidence),
     /// What a source answered.
     Query(query::Evidence),
+    /// Everything else.
+    More(more::Evidence),
 }
 
 impl Evidence {
     fn new(policy: &AnalysisPolicy, metric: &MetricPolicy) -> Self {
+        if let Some(more) = more::Evidence::of(policy, metric, HORIZON_S_MIN) {
+            return Self::More(more);
+        }
         match metric.measure {
             Measure::ErrorRate => Self::Errors(errors::Evidence::new(policy, metric, HORIZON_S_MIN)),
             Measure::Latency { .. } => Self::Latency(latency::Evidence::new(policy, metric, HORIZON_S_MIN)),
@@ -44,7 +50,11 @@ impl Evidence {
         }
     }
 
-    fn fold(&mut self, window: &Window, policy: &AnalysisPolicy, metric: &MetricPolicy) {
+    fn fold(&mut self, window: &Window, policy: &AnalysisPolicy, metric: &MetricPolicy, weight: WeightBp) {
+        if let Self::More(evidence) = self {
+            evidence.fold(policy, metric, window, weight);
+            return;
+        }
         if let Self::Query(evidence) = self {
             if let Some(sample) = window.metrics.get(&metric.name) {
                 evidence.fold(policy, metric, sample, window.span_ms);
@@ -61,7 +71,7 @@ impl Evidence {
         match self {
             Self::Errors(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
             Self::Latency(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
-            Self::Query(_) => {}
+            Self::Query(_) | Self::More(_) => {}
         }
     }
 
@@ -76,8 +86,18 @@ impl Evidence {
             Self::Errors(evidence) => evidence.finding(policy, metric, question),
             Self::Latency(evidence) => evidence.finding(policy, metric, question),
             Self::Query(evidence) => evidence.finding(policy, metric, question),
+            Self::More(evidence) => evidence.finding(policy, metric, question),
         }
     }
+}
+
+/// A critical metric's shown regression goes back at once, whatever the profile and however small.
+fn critical(metric: &MetricPolicy, mut finding: MetricFinding) -> MetricFinding {
+    if metric.critical && finding.shown && finding.verdict == Verdict::Hold {
+        finding.verdict = Verdict::Rollback;
+        finding.sentence = format!("critical: {}", finding.sentence);
+    }
+    finding
 }
 
 fn pair(
@@ -91,6 +111,7 @@ impl State {
     pub fn new(policy: &AnalysisPolicy, _normal: Option<&Normal>) -> Self {
         Self {
             metrics: policy.metrics.iter().map(|metric| Evidence::new(policy, metric)).collect(),
+            missing: vec![missing::Track::default(); policy.metrics.len()],
             canary: Classes::new(),
             baseline: Classes::new(),
             windows: 0,
@@ -101,7 +122,7 @@ impl State {
     }
 
     /// Takes one window in. `weight` is the canary's share during it.
-    pub fn fold(&mut self, policy: &AnalysisPolicy, window: &Window, _weight: WeightBp) {
+    pub fn fold(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
         self.windows = window.number;
         let mut link = self.digest.0.to_vec();
         link.extend(serde_json::to_vec(window).expect("a window is plain data with string keys"));
@@ -119,15 +140,24 @@ impl State {
                 canary.requests as i64 * baseline.errors() as i64 * 1_000 / baseline.requests as i64;
             self.excess_milli += canary.errors() as i64 * 1_000 - expected;
         }
-        for (metric, evidence) in policy.metrics.iter().zip(&mut self.metrics) {
+        let folds = self.metrics.iter_mut().zip(&mut self.missing);
+        for (metric, (evidence, missing)) in policy.metrics.iter().zip(folds) {
             if metric.from_step <= window.step {
-                evidence.fold(window, policy, metric);
+                evidence.fold(window, policy, metric, weight);
+                missing.fold(metric, window);
             }
         }
     }
 
-    pub(super) fn metrics(&self) -> &[Evidence] {
-        &self.metrics
+    /// What each metric says that counts on the step.
+    pub(super) fn findings(&self, policy: &AnalysisPolicy, question: super::Question) -> Vec<MetricFinding> {
+        let folds = self.metrics.iter().zip(&self.missing);
+        let due = policy.metrics.iter().zip(folds).filter(|(metric, _)| metric.from_step <= question.step);
+        due.map(|(metric, (evidence, missing))| {
+            let finding = missing.applied(metric, evidence.finding(policy, metric, question));
+            critical(metric, finding)
+        })
+        .collect()
     }
 
     /// How many windows were taken in.

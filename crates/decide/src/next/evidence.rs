@@ -5,11 +5,12 @@ use crate::environment::Flight;
 use crate::judge::{WINDOW_MS_MAX, WINDOW_MS_MIN, WINDOW_REQUESTS};
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Event, Hold};
-use taxiway_model::evidence::{Classes, Window, total};
+use taxiway_model::evidence::{Classes, Gauge, Gauges, Window, total};
 use taxiway_model::ids::VersionName;
 use taxiway_model::metrics::Samples;
-use taxiway_model::observation::{Observed, TrafficStatus};
+use taxiway_model::observation::{Instance, InstancePhase, Observed, TrafficStatus};
 use taxiway_model::plan::Step;
+use taxiway_model::policy::MetricPolicy;
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
@@ -32,6 +33,7 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         canary,
         baseline,
         metrics: measured(situation),
+        gauges: gauges(situation, flight, index),
     };
     if window.canary.is_empty() && window.baseline.is_empty() {
         return;
@@ -43,6 +45,33 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
 fn measured(situation: &Situation<'_>) -> Samples {
     let status = situation.seen.metrics.as_ref().and_then(Observed::known);
     status.map(|status| status.since_window.clone()).unwrap_or_default()
+}
+
+/// What the instances of both sides use, where a metric of this step reads it.
+fn gauges(situation: &Situation<'_>, flight: &Flight, index: u16) -> Gauges {
+    let wanted = |metric: &MetricPolicy| metric.measure.is_gauge() && metric.from_step <= index;
+    let Some(status) = situation.seen.workload.known() else { return Gauges::default() };
+    if !flight.plan.analysis.metrics.iter().any(wanted) {
+        return Gauges::default();
+    }
+    let of = |version: &VersionName| -> Vec<Gauge> {
+        let running = status.instances.iter().filter(|instance| {
+            &instance.version == version
+                && matches!(
+                    instance.phase,
+                    InstancePhase::Ready | InstancePhase::Unhealthy | InstancePhase::Backoff
+                )
+        });
+        let gauge = |instance: &Instance| Gauge {
+            instance: instance.number,
+            memory_bytes: instance.memory_bytes,
+            cpu_milli: instance.cpu_milli,
+            restarts: instance.restarts,
+        };
+        running.map(gauge).collect()
+    };
+    let baseline = flight.plan.baseline.as_ref().map(of);
+    Gauges { canary: of(&flight.plan.version.name), baseline: baseline.unwrap_or_default() }
 }
 
 /// Both sides' counts since the last window; mirrored answers stand for a canary that only gets those.
@@ -110,7 +139,9 @@ pub(super) fn suffices(
 
 fn waiting_for_time(situation: &Situation<'_>, flight: &Flight, step: &Step, draft: &mut Draft) {
     draft.wait(WaitingOn::Bake { have_ms: flight.bake_ms, need_ms: step.bake_ms });
-    let on_step = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
+    // Time in which nobody looked is no time in which evidence failed to come.
+    let on_step =
+        flight.exposed_at.map_or(0, |at| situation.now.since_ms(at)).min(situation.seen.watched.exposed_ms);
     let patience = step.bake_ms * 2 + flight.plan.deadlines.samples_ms;
     if let Some(traffic) = situation.seen.traffic.known() {
         let (canary, baseline) = sides(situation, flight, traffic);

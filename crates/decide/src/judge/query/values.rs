@@ -6,7 +6,7 @@
 use super::super::finding::{self, milli, times};
 use super::values_side;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
-use taxiway_model::verdict::{MetricFinding, Verdict};
+use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
 
 /// Chances that the canary's value is the worse one, against which an even chance is held.
 const ALTERNATIVES: [f64; 4] = [0.6, 0.75, 0.9, 0.99];
@@ -97,6 +97,7 @@ impl Evidence {
             for_needed_milli: None,
             shown: worse || over,
             wait_ms: (self.values < u64::from(OVER_MIN)).then_some(self.every_ms),
+            state: FindingState::Judged,
         }
     }
 

@@ -1,0 +1,94 @@
+//! Throughput: does the canary answer the share of requests that was routed to it (stats: sample-
+//! ratio mismatch)? What hangs, is refused or is lost reaches no counter of failures; it shows as a
+//! share that is too small.
+
+use super::super::finding::{self, milli, percent, times};
+use taxiway_model::evidence::Window;
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
+use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
+use taxiway_model::weight::WeightBp;
+use taxiway_stats::split;
+
+/// What is not looked at after each change of the share: requests routed before it still end, and
+/// a new canary has none open yet.
+const SETTLE_MS: u64 = 10_000;
+
+/// The fold of one split.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(in super::super) struct Evidence {
+    split: split::State,
+    requests: [u64; 2],
+    /// Requests the canary should have had, in millionths.
+    expected_micro: u128,
+    weight: Option<WeightBp>,
+    settled_ms: u64,
+    judged_ms: u64,
+}
+
+impl Evidence {
+    pub(super) fn fold(&mut self, window: &Window, weight: WeightBp) {
+        if self.weight != Some(weight) {
+            (self.weight, self.settled_ms) = (Some(weight), 0);
+        }
+        let settled = self.settled_ms >= SETTLE_MS;
+        self.settled_ms += window.span_ms;
+        if !settled || weight == WeightBp::ZERO || weight == WeightBp::ALL {
+            return;
+        }
+        let (canary, baseline) = (window.canary_total().requests, window.baseline_total().requests);
+        self.split.fold(canary, baseline, f64::from(weight.bp()) / 1e4, 1.0);
+        self.requests[0] += canary;
+        self.requests[1] += baseline;
+        self.expected_micro += u128::from(canary + baseline) * u128::from(weight.bp()) * 100;
+        self.judged_ms += window.span_ms;
+    }
+
+    pub(super) fn finding(&self, policy: &AnalysisPolicy, metric: &MetricPolicy) -> MetricFinding {
+        let needed = finding::needed_against(policy, metric);
+        let against = self.split.ln_evidence();
+        let [canary, baseline] = self.requests;
+        let all = canary + baseline;
+        let ratio = (self.expected_micro > 0).then(|| canary as f64 * 1e6 / self.expected_micro as f64);
+        let beyond = |bp: u32| {
+            let bound = f64::from(bp.max(10_001)) / 1e4;
+            ratio.is_some_and(|ratio| ratio > bound || ratio * bound < 1.0)
+        };
+        let shown = against >= needed && beyond(metric.tolerance_bp);
+        let lost = ratio.is_some_and(|ratio| ratio < 1.0);
+        let share = |part: u64| percent(part, all);
+        let routed = percent((self.expected_micro / 1_000_000) as u64, all);
+        let figures =
+            format!("canary answered {} of all ({canary} of {all}), {routed} were routed", share(canary));
+        let (verdict, sentence) = match () {
+            () if shown && lost && beyond(metric.red_bp) => {
+                let red = times(metric.red_bp);
+                (
+                    Verdict::Rollback,
+                    format!("requests are lost, more than {red} fewer than routed: {figures}"),
+                )
+            }
+            () if shown && lost => (Verdict::Hold, format!("requests hang or are lost: {figures}")),
+            () if shown => (Verdict::Hold, format!("the split is not the one routed: {figures}")),
+            () if all == 0 => (Verdict::Proceed, "no share to compare on this step yet".to_owned()),
+            () => (Verdict::Proceed, figures),
+        };
+        let per_s = |requests: u64| (self.judged_ms > 0).then(|| requests * 1_000_000 / self.judged_ms);
+        MetricFinding {
+            metric: metric.name.clone(),
+            verdict,
+            sentence,
+            canary: SideFinding { requests: canary, bad: 0, value: per_s(canary) },
+            baseline: Some(SideFinding { requests: baseline, bad: 0, value: per_s(baseline) }),
+            ratio_bp: ratio.and_then(finding::ratio_bp),
+            ratio_from_bp: None,
+            ratio_to_bp: None,
+            against_milli: milli(against),
+            against_needed_milli: milli(needed),
+            for_milli: None,
+            for_needed_milli: None,
+            shown,
+            wait_ms: None,
+            state: FindingState::Judged,
+        }
+    }
+}
