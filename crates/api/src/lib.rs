@@ -6,6 +6,8 @@
 //! shares basis points, latencies microseconds.
 
 pub mod explain;
+pub mod feedback;
+pub mod hook;
 pub mod problem;
 pub mod record;
 pub mod request;
@@ -13,7 +15,12 @@ pub mod status;
 pub mod summary;
 pub mod update;
 
-pub use explain::{Explained, Input, NextStep};
+pub use explain::{
+    Coming, Explained, Fate, Harm, Input, MetricView, NextStep, NormalView, QueryView, SourceState,
+    SourceView, Unproven,
+};
+pub use feedback::{FeedbackRequest, FeedbackView, Said};
+pub use hook::{Done, HookAnswer, HookResult, ListenRequest, Listening, SignalRequest};
 pub use problem::{Class, Place, Problem};
 pub use record::{HistoryEntry, LogEntry, Replayed, Verified};
 pub use request::{CommandAnswer, CommandRequest, StartAnswer, StartRequest};

@@ -32,6 +32,8 @@ pub enum Class {
     Refused,
     /// It does not exist.
     NotFound,
+    /// It is well-formed, and does not say what it means.
+    NotUnderstood,
     /// Something this process needs does not answer or is full; trying again can help.
     Unavailable,
     /// A defect of Taxiway.
@@ -45,6 +47,7 @@ impl Class {
             Self::BadInput => 400,
             Self::Refused => 409,
             Self::NotFound => 404,
+            Self::NotUnderstood => 422,
             Self::Unavailable => 503,
             Self::Defect => 500,
         }
@@ -106,6 +109,7 @@ fn refusal_word(code: RefusalCode) -> &'static str {
         RefusalCode::Held => "held",
         RefusalCode::StrategyNotAllowed => "strategy_not_allowed",
         RefusalCode::BadPlan => "bad_plan",
+        RefusalCode::Preflight => "preflight",
         RefusalCode::NothingInFlight => "nothing_in_flight",
         RefusalCode::NoSuchVersion => "no_such_version",
         RefusalCode::AlreadyReturning => "already_returning",
@@ -127,6 +131,7 @@ mod tests {
             RefusalCode::Held,
             RefusalCode::StrategyNotAllowed,
             RefusalCode::BadPlan,
+            RefusalCode::Preflight,
             RefusalCode::NothingInFlight,
             RefusalCode::NoSuchVersion,
             RefusalCode::AlreadyReturning,

@@ -1,5 +1,6 @@
 //! Readings of the log.
 
+use crate::feedback::FeedbackView;
 use serde::{Deserialize, Serialize};
 use taxiway_model::event::Outcome;
 use taxiway_model::ids::{Digest, ReleaseId, StreamId, VersionName};
@@ -44,6 +45,9 @@ pub struct HistoryEntry {
     pub canary_requests: u64,
     /// Of those, failed ones.
     pub canary_failed: u64,
+    /// What users said meanwhile.
+    #[serde(default)]
+    pub feedback: FeedbackView,
 }
 
 /// A record of the log.

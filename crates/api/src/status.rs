@@ -12,6 +12,7 @@ use taxiway_model::time::Timestamp;
 use taxiway_model::verdict::Judgement;
 use taxiway_model::weight::WeightBp;
 
+use crate::feedback::FeedbackView;
 use crate::record::HistoryEntry;
 
 /// One service in one environment.
@@ -88,6 +89,9 @@ pub struct Flight {
     pub side_baseline: Option<Side>,
     /// Why and how far it goes back; none while it goes forward.
     pub returning: Option<Return>,
+    /// What users said.
+    #[serde(default)]
+    pub feedback: FeedbackView,
     /// Measured times.
     pub timings: Timings,
 }

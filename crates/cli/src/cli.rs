@@ -70,14 +70,16 @@ enum Verb {
     Rollback(commands::change::Rollback),
     /// Report harm: the release goes back at once
     Signal(commands::change::Signal),
+    /// Keep what a user said; a spike of problems rolls back
+    Feedback(commands::feedback::Args),
     /// Releases of the past
     History(commands::history::Args),
     /// The record of everything that happened
     Log(commands::log::Args),
     /// Judge again from the evidence on record, and compare
     Replay(commands::replay::Args),
-    /// Start what ran before `stop`
-    Start(commands::stop::Args),
+    /// Start what ran before `stop`, and with --listen take webhooks
+    Start(commands::stop::Start),
     /// Stop every process of this data directory
     Stop(commands::stop::Args),
     /// Write a commented taxiway.yaml
@@ -131,10 +133,11 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::Retry(args) => change::retry(global, &args),
         Verb::Rollback(args) => change::rollback(global, &args),
         Verb::Signal(args) => change::signal(global, &args),
+        Verb::Feedback(args) => commands::feedback::run(global, &args),
         Verb::History(args) => history::run(global, &args),
         Verb::Log(args) => log::run(global, &args),
         Verb::Replay(args) => replay::run(global, &args),
-        Verb::Start(_) => stop::start(global),
+        Verb::Start(args) => stop::start(global, &args),
         Verb::Stop(args) => stop::run(global, &args),
         Verb::Init(args) => init::run(global, &args),
         Verb::Check(args) => check::run(global, &args),

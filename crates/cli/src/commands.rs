@@ -3,6 +3,7 @@
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod feedback;
 pub(crate) mod hidden;
 pub(crate) mod history;
 pub(crate) mod init;

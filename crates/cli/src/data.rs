@@ -101,6 +101,11 @@ impl Data {
         self.0.join(format!("{role}.log"))
     }
 
+    /// The address of `start --listen`, and where its token lies.
+    pub(crate) fn hooks(&self) -> PathBuf {
+        self.0.join("hooks.json")
+    }
+
     /// Why the resident process could not start, left for whoever started it.
     pub(crate) fn failure(&self) -> PathBuf {
         self.0.join("resident.failed")

@@ -68,7 +68,7 @@ impl CliError {
         match &self.what {
             What::Ours(code) => code.entry().exit,
             What::Told { class, .. } => match class {
-                Class::BadInput | Class::NotFound => Exit::BadInput,
+                Class::BadInput | Class::NotFound | Class::NotUnderstood => Exit::BadInput,
                 Class::Refused => Exit::Refused,
                 Class::Unavailable => Exit::Unreachable,
                 Class::Defect => Exit::Internal,

@@ -1,6 +1,7 @@
 //! The resident process: where engine, store, supervisor, proxy driver and API are joined.
 
 mod crash;
+mod hooks;
 mod house;
 mod version;
 
@@ -124,6 +125,7 @@ fn listen(data: &Data, desk: Desk, house: &Arc<House>) -> Result<(), CliError> {
         let left = house.left();
         tokio::spawn(house::signals(Arc::clone(house)));
         tokio::spawn(house::leave_unless_woken(Arc::clone(house)));
+        house.take_hooks(hooks::Hooks::new(data, house.engine().clone(), desk.clone(), runtime.handle().clone()));
         let answered = taxiway_server::serve(listener, desk, left.clone().wait());
         tokio::select! {
             answered = answered => answered,

@@ -6,6 +6,7 @@ mod flight;
 pub use evolve::evolve;
 pub use flight::{CheckRecord, Flight, Returning, Taken};
 
+use crate::feedback::{AtRest, Tally};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use taxiway_model::event::{Outcome, ReturnCause, Split};
@@ -54,7 +55,17 @@ pub struct Environment {
     pub history: Vec<Past>,
     /// How many releases were ever accepted.
     pub releases: u32,
+    /// The newest keys of signals and feedback, oldest first, at most [`KEYS_MAX`]: what is sent
+    /// twice is taken once.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// What users said while nothing was in flight.
+    #[serde(default)]
+    pub at_rest: AtRest,
 }
+
+/// Keys of senders that are remembered.
+pub const KEYS_MAX: usize = 500;
 
 /// Ended releases kept in the state; older ones are in the log.
 pub const HISTORY_MAX: usize = 100;
@@ -145,6 +156,9 @@ pub struct Past {
     pub canary_requests: u64,
     /// Of those, failed ones.
     pub canary_failed: u64,
+    /// What users said meanwhile.
+    #[serde(default)]
+    pub feedback: Tally,
 }
 
 impl Environment {
@@ -172,7 +186,14 @@ impl Environment {
             suppressed: BTreeMap::new(),
             history: Vec::new(),
             releases: 0,
+            keys: Vec::new(),
+            at_rest: AtRest::default(),
         }
+    }
+
+    /// Whether something with this key was taken before.
+    pub fn knows(&self, key: Option<&String>) -> bool {
+        key.is_some_and(|key| self.keys.contains(key))
     }
 
     /// The id of the next release accepted.

@@ -1,10 +1,12 @@
 //! Answering a person or a machine: a command becomes events, or a refusal that says what to do.
 
 use crate::environment::{Environment, Flight, to_baseline};
+use crate::feedback;
 use crate::plan;
 use taxiway_model::command::{Command, Refusal, RefusalCode};
-use taxiway_model::event::{Event, Hold, ReturnCause, Signal};
-use taxiway_model::ids::VersionName;
+use taxiway_model::event::{Event, Hold, Outcome, ReturnCause, Signal};
+use taxiway_model::feedback::{Feedback, TEXT_CHARS_MAX, cleaned};
+use taxiway_model::ids::{ReleaseId, VersionName};
 use taxiway_model::plan::Plan;
 use taxiway_model::service::Concurrency;
 use taxiway_model::time::{ForPeople, Timestamp};
@@ -21,7 +23,8 @@ pub fn handle(state: &Environment, command: &Command, now: Timestamp) -> Result<
             Ok(go_back(state, ReturnCause::Aborted, "a person aborted it"))
         }
         Command::Rollback { to } => rollback(state, to.as_ref()),
-        Command::Signal { signal, detail } => report(state, *signal, detail),
+        Command::Signal { signal, detail, key } => report(state, *signal, detail, key.as_ref()),
+        Command::Feedback { feedback } => hear(state, feedback, now),
     }
 }
 
@@ -112,6 +115,13 @@ fn start(state: &Environment, plan: &Plan, again: bool, now: Timestamp) -> Resul
         None => Vec::new(),
         Some(flight) => beside(state, flight, plan)?,
     };
+    if plan.concurrency == Concurrency::Supersede {
+        // Whoever waits is older: were it to start now, it would undo what is newer afterwards.
+        events.extend(state.queue.iter().map(|waiting| Event::ReleaseWithdrawn {
+            release: waiting.release.clone(),
+            sentence: format!("{} takes its place before it began", version.name),
+        }));
+    }
     events.push(accept(state, plan));
     Ok(events)
 }
@@ -182,7 +192,15 @@ fn pause(flight: &Flight) -> Result<Vec<Event>, Refusal> {
 fn resume(state: &Environment) -> Result<Vec<Event>, Refusal> {
     let mut events = Vec::new();
     if let Some(flight) = &state.flight {
-        events.extend(flight.holds.iter().map(|why| Event::HoldEnded { why: *why }));
+        let ended = flight.holds.iter().filter(|hold| **hold != Hold::Approval);
+        events.extend(ended.map(|why| Event::HoldEnded { why: *why }));
+        if events.is_empty() && flight.holds.contains(&Hold::Approval) {
+            return refuse(
+                RefusalCode::NotWaiting,
+                format!("{} is not paused: its step asks for a person's promotion", flight.release),
+                "run `taxiway promote` to approve it, or `taxiway abort`",
+            );
+        }
     }
     if state.held.is_some() {
         events.push(Event::AutomationFreed);
@@ -268,7 +286,15 @@ fn plan_back(state: &Environment, to: &VersionName) -> Result<Plan, Refusal> {
     }
 }
 
-fn report(state: &Environment, signal: Signal, detail: &str) -> Result<Vec<Event>, Refusal> {
+fn report(
+    state: &Environment,
+    signal: Signal,
+    detail: &str,
+    key: Option<&String>,
+) -> Result<Vec<Event>, Refusal> {
+    if state.knows(key) {
+        return Ok(Vec::new());
+    }
     in_flight(state)?;
     let what = match signal {
         Signal::DataIntegrity => "damaged data",
@@ -278,8 +304,57 @@ fn report(state: &Environment, signal: Signal, detail: &str) -> Result<Vec<Event
     };
     let sentence =
         if detail.is_empty() { format!("{what} was reported") } else { format!("{what}: {detail}") };
-    let mut events = vec![Event::SignalReceived { signal, detail: detail.to_owned() }];
+    let mut events = vec![Event::SignalReceived { signal, detail: detail.to_owned(), key: key.cloned() }];
     events.extend(go_back(state, ReturnCause::Signal, &sentence));
+    Ok(events)
+}
+
+/// What a user said is kept with the release it is said of. Of one in flight it may be the report
+/// that makes a spike.
+fn hear(state: &Environment, said: &Feedback, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    if state.knows(said.key.as_ref()) {
+        return Ok(Vec::new());
+    }
+    let sealed = || state.history.iter().rev().find(|past| past.outcome == Outcome::Released);
+    let here =
+        state.flight.as_ref().map(|flight| &flight.release).or_else(|| sealed().map(|past| &past.release));
+    let known = |release: &ReleaseId| {
+        here == Some(release) || state.history.iter().any(|past| &past.release == release)
+    };
+    let release = match (&said.release, here) {
+        (Some(release), _) if known(release) => release.clone(),
+        (Some(release), _) => {
+            return refuse(
+                RefusalCode::NoSuchVersion,
+                format!("{} has no release {release}", state.stream),
+                "leave the release out, or name one that `taxiway history --json` lists",
+            );
+        }
+        (None, Some(release)) => release.clone(),
+        (None, None) => {
+            return refuse(
+                RefusalCode::NothingInFlight,
+                format!("nothing was ever released to {}, so nobody can have used it", state.stream),
+                "see `taxiway status`",
+            );
+        }
+    };
+    let flight = state.flight.as_ref().filter(|flight| flight.release == release);
+    let feedback = Feedback {
+        release: Some(release),
+        step: flight.and_then(|flight| flight.step),
+        rating: said.rating.filter(|rating| (1..=5).contains(rating)),
+        text: cleaned(&said.text, TEXT_CHARS_MAX),
+        ..said.clone()
+    };
+    let mut events = vec![Event::FeedbackReceived { feedback: Box::new(feedback.clone()) }];
+    if let Some(flight) = flight.filter(|flight| flight.returning.is_none()) {
+        let mut heard = flight.heard.clone();
+        heard.take(&feedback, flight.plan.version.name.as_str(), now);
+        if let Some(detail) = feedback::spike(flight, &heard, feedback::usual(state, flight), now) {
+            events.extend(report(state, Signal::UserReports, &detail, None)?);
+        }
+    }
     Ok(events)
 }
 

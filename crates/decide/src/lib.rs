@@ -7,9 +7,12 @@
 
 pub mod check;
 pub mod environment;
+pub mod feedback;
 pub mod handle;
+pub mod holding;
 pub mod judge;
 pub mod next;
+pub mod normal;
 pub mod plan;
 pub mod preflight;
 pub mod replay;

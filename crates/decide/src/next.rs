@@ -2,11 +2,14 @@
 //! and calls again until nothing is left to decide, so that every fact rests on what was seen
 //! after the fact before it.
 
+mod begin;
 mod checks;
 mod evidence;
 mod exposure;
 mod returning;
 mod step;
+
+pub use step::HOLD_SETTLES_MS;
 
 use crate::environment::{Environment, to_baseline};
 use std::collections::BTreeMap;

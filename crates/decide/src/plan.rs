@@ -38,6 +38,7 @@ pub fn resolve(spec: &ServiceSpec, version: Version, state: &Environment) -> Pla
         deadlines: spec.deadlines.clone(),
         concurrency: spec.concurrency,
         retire_after_ms: spec.strategy.retire_after_ms,
+        signals: spec.signals.clone(),
     }
 }
 

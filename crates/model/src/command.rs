@@ -1,6 +1,7 @@
 //! What may be asked of a stream, by a person or a machine.
 
 use crate::event::Signal;
+use crate::feedback::Feedback;
 use crate::ids::VersionName;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,14 @@ pub enum Command {
         signal: Signal,
         /// What was said.
         detail: String,
+        /// The sender's key: the same one sent twice is one report.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// A user said something.
+    Feedback {
+        /// What; its release and step are filled in.
+        feedback: Box<Feedback>,
     },
 }
 
@@ -71,6 +80,8 @@ pub enum RefusalCode {
     StrategyNotAllowed,
     /// The plan does not hold together.
     BadPlan,
+    /// These steps would not see enough with this traffic, and the policy refuses that.
+    Preflight,
     /// Nothing is in flight.
     NothingInFlight,
     /// There is no earlier version to go to.

@@ -2,6 +2,7 @@
 //! and no floating point. An intent is appended before its effect, an observation after it.
 
 use crate::evidence::Window;
+use crate::feedback::Feedback;
 use crate::ids::{Digest, Generation, ReleaseId, VersionName};
 use crate::normal::Normal;
 use crate::plan::Plan;
@@ -26,6 +27,13 @@ pub enum Event {
         /// Its digest.
         plan_digest: Digest,
     },
+    /// A release that waited its turn never starts: a newer one takes its place.
+    ReleaseWithdrawn {
+        /// Its id.
+        release: ReleaseId,
+        /// Why.
+        sentence: String,
+    },
     /// The release is in flight from now on.
     ReleaseStarted {
         /// Its id.
@@ -35,6 +43,11 @@ pub enum Event {
     NormalRecorded {
         /// The profile.
         normal: Box<Normal>,
+    },
+    /// What should be known of this release, and holds nothing.
+    Warned {
+        /// A sentence each.
+        warnings: Vec<String>,
     },
     /// These versions shall run, and no others.
     WorkloadIntended {
@@ -146,6 +159,14 @@ pub enum Event {
         signal: Signal,
         /// What was said.
         detail: String,
+        /// The sender's key: the same one sent twice is one report.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// A user said something about the service (R4.5).
+    FeedbackReceived {
+        /// What, and of which release and step.
+        feedback: Box<Feedback>,
     },
     /// Back to the baseline.
     ReturnDecided {
@@ -221,6 +242,8 @@ pub enum Hold {
     Approval,
     /// The verdict is HOLD.
     Verdict,
+    /// The verdict is HOLD because the baseline fails too; it ends by itself when that recovers.
+    Baseline,
     /// Too little evidence after all extensions.
     Evidence,
     /// A check failed that holds.
@@ -286,8 +309,10 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ReleaseAccepted { .. } => "release_accepted",
+            Self::ReleaseWithdrawn { .. } => "release_withdrawn",
             Self::ReleaseStarted { .. } => "release_started",
             Self::NormalRecorded { .. } => "normal_recorded",
+            Self::Warned { .. } => "warned",
             Self::WorkloadIntended { .. } => "workload_intended",
             Self::WorkloadReady { .. } => "workload_ready",
             Self::StepEntered { .. } => "step_entered",
@@ -306,6 +331,7 @@ impl Event {
             Self::StepPassed { .. } => "step_passed",
             Self::FullPromotionAsked => "full_promotion_asked",
             Self::SignalReceived { .. } => "signal_received",
+            Self::FeedbackReceived { .. } => "feedback_received",
             Self::ReturnDecided { .. } => "return_decided",
             Self::ReturnVerified { .. } => "return_verified",
             Self::ReleaseEnded { .. } => "release_ended",

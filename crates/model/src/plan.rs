@@ -4,6 +4,7 @@ use crate::ids::{Digest, StepName, StreamId, VersionName};
 use crate::policy::AnalysisPolicy;
 use crate::route::{HeaderRule, Listen};
 use crate::service::{Concurrency, Deadlines, RiskTier, Stage, StrategyKind, Version};
+use crate::signals::SignalPolicy;
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,9 @@ pub struct Plan {
     pub concurrency: Concurrency,
     /// How long the old version keeps running after the release is sealed.
     pub retire_after_ms: u64,
+    /// Which alerts are signals, and where they are taken.
+    #[serde(default, skip_serializing_if = "SignalPolicy::is_empty")]
+    pub signals: SignalPolicy,
 }
 
 impl Plan {

@@ -6,6 +6,7 @@ use crate::ids::{Digest, EnvironmentName, ServiceName, VersionName};
 use crate::plan::{Check, Step};
 use crate::policy::AnalysisPolicy;
 use crate::route::{HeaderRule, Listen, UpstreamProtocol};
+use crate::signals::SignalPolicy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -39,6 +40,9 @@ pub struct ServiceSpec {
     pub deadlines: Deadlines,
     /// What happens to a newer version while a release is in flight.
     pub concurrency: Concurrency,
+    /// Which alerts are signals, and where they are taken.
+    #[serde(default, skip_serializing_if = "SignalPolicy::is_empty")]
+    pub signals: SignalPolicy,
 }
 
 /// How much harm a bad release of the service does.

@@ -1,8 +1,12 @@
 //! What can be asked of the resident process, as plain blocking calls.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use taxiway_api::{CommandAnswer, CommandRequest, Problem, StartAnswer, StartRequest, Status};
+use taxiway_api::{
+    CommandAnswer, CommandRequest, ListenRequest, Listening, Problem, StartAnswer, StartRequest, Status,
+    Unproven,
+};
 use taxiway_decide::{environment::Environment, plan};
 use taxiway_engine::Engine;
 use taxiway_engine::ports::clock::Clock;
@@ -38,6 +42,12 @@ pub trait House: Send + Sync + 'static {
 
     /// What of this process does not answer, a line each.
     fn troubles(&self) -> Vec<String>;
+
+    /// Takes webhooks at an address from now on, also after a restart.
+    fn listen(&self, request: &ListenRequest) -> Result<Listening, Problem>;
+
+    /// Where webhooks are taken, or why not, a line each.
+    fn hooks(&self) -> Vec<String>;
 }
 
 /// Answers for one engine.
@@ -46,12 +56,14 @@ pub struct Desk {
     pub(crate) engine: Engine,
     pub(crate) house: Arc<dyn House>,
     clock: Arc<dyn Clock>,
+    /// Reports that did nothing: for `explain`, and gone with the process.
+    pub(crate) reports: Arc<Mutex<BTreeMap<StreamId, Vec<Unproven>>>>,
 }
 
 impl Desk {
     /// A desk for an engine in its house.
     pub fn new(engine: Engine, clock: Arc<dyn Clock>, house: Arc<dyn House>) -> Self {
-        Self { engine, house, clock }
+        Self { engine, house, clock, reports: Arc::default() }
     }
 
     /// Releases a version, or says what its plan would be.
@@ -89,14 +101,22 @@ impl Desk {
 
     /// Changes something on a stream.
     pub fn command(&self, request: &CommandRequest) -> Result<CommandAnswer, Problem> {
-        self.house.awake()?;
-        let stream = &request.stream;
-        let view = self.engine.view(stream).ok_or_else(|| no_stream(stream))?;
         let actor = Actor::Person(request.actor.clone());
-        let events = self
-            .engine
-            .submit(stream, &request.command, actor, &request.origin, &request.reason)
-            .map_err(not_submitted)?;
+        self.submit(&request.stream, &request.command, actor, &request.origin, &request.reason)
+    }
+
+    /// Puts a command to a stream.
+    pub(crate) fn submit(
+        &self,
+        stream: &StreamId,
+        command: &Command,
+        actor: Actor,
+        origin: &str,
+        reason: &str,
+    ) -> Result<CommandAnswer, Problem> {
+        self.house.awake()?;
+        let view = self.engine.view(stream).ok_or_else(|| no_stream(stream))?;
+        let events = self.engine.submit(stream, command, actor, origin, reason).map_err(not_submitted)?;
         self.house.changed(stream);
         let after = self.engine.state(stream);
         let said: Vec<String> = events.iter().map(|event| sentence::of(event, after.plan.as_ref())).collect();

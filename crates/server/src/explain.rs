@@ -1,14 +1,25 @@
 //! Why a release is where it is: the inputs of the decision, the trail, and what a person can do.
 
-use taxiway_api::{Explained, Input, LogEntry, NextStep, Problem, Status};
+mod coming;
+mod metrics;
+mod sources;
+mod words;
+
+use taxiway_api::{Explained, Harm, Input, LogEntry, NextStep, NormalView, Problem, Status};
 use taxiway_decide::environment::{Environment, Flight};
+use taxiway_decide::judge;
 use taxiway_engine::View;
+use taxiway_model::counts::quantile_us;
 use taxiway_model::decision::WaitingOn;
+use taxiway_model::evidence::total;
 use taxiway_model::ids::StreamId;
+use taxiway_model::normal::Normal;
 use taxiway_model::plan::Step;
 use taxiway_model::time::ForPeople;
+use taxiway_model::verdict::Judgement;
 
 use crate::desk::Desk;
+use crate::feedback;
 use crate::problems::{no_stream, of_log};
 
 /// Events shown as the trail.
@@ -24,8 +35,22 @@ impl Desk {
         let status = self.status(stream)?;
         let flight = view.state.flight.as_ref();
         let step = flight.and_then(Flight::current).cloned();
+        let judgement = flight.and_then(judged_now);
+        let now = status.at;
         Ok(Explained {
             sentence: sentence(&view, &status),
+            coming: flight
+                .map(|flight| coming::of(&view, flight, judgement.as_ref(), now))
+                .unwrap_or_default(),
+            metrics: flight.map(|flight| metrics::views(flight, judgement.as_ref())).unwrap_or_default(),
+            sources: flight.map(|flight| sources::views(&view, flight, now)).unwrap_or_default(),
+            harm: flight.filter(|flight| flight.plan.baseline.is_some()).map(harm),
+            normal: flight.and_then(|flight| flight.normal.as_ref()).map(normal),
+            warnings: flight.map(|flight| flight.warnings.clone()).unwrap_or_default(),
+            feedback: feedback::now(&view.state),
+            unproven: self.unproven(stream),
+            hooks: self.house.hooks(),
+            judgement,
             inputs: flight.map_or_else(Vec::new, |flight| inputs(&view, flight, step.as_ref(), &status)),
             deadlines: flight.map(|flight| flight.plan.deadlines.clone()),
             trail: self.trail(stream, view.state.seq)?,
@@ -42,6 +67,31 @@ impl Desk {
         let told = records.iter().filter(|stored| stored.record.kind != "evidence_recorded");
         let told: Vec<_> = told.collect();
         Ok(told[told.len().saturating_sub(TRAIL)..].iter().map(|stored| self.entry(stored)).collect())
+    }
+}
+
+/// The judgement of all evidence up to now. The one on record is from when its message last changed;
+/// it is the one that counts once the release goes back.
+pub(crate) fn judged_now(flight: &Flight) -> Option<Judgement> {
+    let judged = flight.current().is_some_and(|step| step.analysis) && flight.evidence.windows() > 0;
+    if flight.returning.is_some() || !judged {
+        return flight.judgement.clone();
+    }
+    let question = judge::question(&flight.plan, flight.step?);
+    Some(judge::judge(&flight.plan.analysis, &flight.evidence, question))
+}
+
+fn harm(flight: &Flight) -> Harm {
+    Harm { requests: flight.evidence.excess_errors(), budget: flight.plan.analysis.harm_budget_requests }
+}
+
+fn normal(normal: &Normal) -> NormalView {
+    let seen = total(&normal.classes);
+    NormalView {
+        span_ms: normal.span_ms,
+        requests: seen.requests,
+        error_ppm: seen.errors().saturating_mul(1_000_000).checked_div(seen.requests),
+        p95_us: quantile_us(&seen.latency, 9_500),
     }
 }
 

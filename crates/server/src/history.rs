@@ -9,6 +9,7 @@ use taxiway_model::ids::{ReleaseId, StreamId};
 use taxiway_model::record::{Actor, Recorded};
 
 use crate::desk::Desk;
+use crate::feedback;
 use crate::log;
 
 impl Desk {
@@ -32,6 +33,7 @@ impl Desk {
         {
             entry.started_at = Some(flight.started_at);
             (entry.canary_requests, entry.canary_failed) = flight.evidence.canary_totals();
+            entry.feedback = feedback::of_flight(&state, flight);
         }
         let mut entries: Vec<_> = entries.into_values().collect();
         entries.sort_by_key(|(seq, _)| std::cmp::Reverse(*seq));
@@ -62,6 +64,7 @@ fn asked(recorded: &Recorded<Event>) -> HistoryEntry {
         shift_ms: None,
         canary_requests: 0,
         canary_failed: 0,
+        feedback: taxiway_api::FeedbackView::default(),
     }
 }
 
@@ -74,6 +77,7 @@ fn end(entry: &mut HistoryEntry, past: &Past) {
     entry.shift_ms = past.shift_ms;
     entry.canary_requests = past.canary_requests;
     entry.canary_failed = past.canary_failed;
+    entry.feedback = feedback::of_past(past);
 }
 
 /// An ended release from the state alone: without the words of whoever asked.
@@ -97,5 +101,6 @@ pub(crate) fn of_past(state: &Environment, past: &Past) -> HistoryEntry {
         shift_ms: past.shift_ms,
         canary_requests: past.canary_requests,
         canary_failed: past.canary_failed,
+        feedback: feedback::of_past(past),
     }
 }

@@ -7,7 +7,9 @@
 
 pub mod desk;
 mod explain;
+mod feedback;
 mod history;
+pub mod hooks;
 mod log;
 mod problems;
 mod retry;

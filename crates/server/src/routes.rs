@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use taxiway_api::{CommandRequest, Problem, StartRequest};
+use taxiway_api::{CommandRequest, FeedbackRequest, ListenRequest, Problem, StartRequest};
 use taxiway_model::ids::{EnvironmentName, ReleaseId, ServiceName, StreamId};
 use tokio::net::UnixListener;
 
@@ -47,6 +47,8 @@ fn router(desk: Desk) -> Router {
         .route("/v1/log/checkpoint", get(checkpoint))
         .route("/v1/updates", get(follow))
         .route("/v1/awake", post(awake))
+        .route("/v1/feedback", post(feedback))
+        .route("/v1/listen", post(listen))
         .route("/v1/stop", post(stop))
         .fallback(async || {
             let why = "there is nothing at this path".to_owned();
@@ -57,7 +59,7 @@ fn router(desk: Desk) -> Router {
 }
 
 /// Runs what blocks (the log, the engine's lock) where blocking harms nobody.
-async fn answer<T: Serialize + Send + 'static>(
+pub(crate) async fn answer<T: Serialize + Send + 'static>(
     ask: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Response {
     match tokio::task::spawn_blocking(ask).await {
@@ -78,7 +80,7 @@ fn told(problem: &Problem) -> Response {
     json(status, "application/problem+json", problem)
 }
 
-fn json<T: Serialize>(status: StatusCode, kind: &'static str, value: &T) -> Response {
+pub(crate) fn json<T: Serialize>(status: StatusCode, kind: &'static str, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(bytes) => (status, [(header::CONTENT_TYPE, kind)], bytes).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -228,6 +230,24 @@ async fn follow(State(desk): State<Desk>, Query(place): Query<Place>) -> Respons
     };
     let lines = updates::lines(Following { desk, from: place.after, only, figures: place.figures });
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
+}
+
+#[derive(Deserialize)]
+struct Who {
+    actor: String,
+    origin: String,
+}
+
+async fn feedback(
+    State(desk): State<Desk>,
+    Query(Who { actor, origin }): Query<Who>,
+    body: Bytes,
+) -> Response {
+    answer(move || desk.feedback(&read::<FeedbackRequest>(&body)?, &actor, &origin)).await
+}
+
+async fn listen(State(desk): State<Desk>, body: Bytes) -> Response {
+    answer(move || desk.house.listen(&read::<ListenRequest>(&body)?)).await
 }
 
 async fn awake(State(desk): State<Desk>) -> Response {

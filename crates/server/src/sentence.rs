@@ -1,6 +1,9 @@
 //! One line for people about each event.
 
+use std::fmt::Write as _;
+
 use taxiway_model::event::{Event, Outcome, ReturnCause, Split};
+use taxiway_model::feedback::{Feedback, Kind};
 use taxiway_model::plan::{Plan, Purpose};
 use taxiway_model::time::ForPeople;
 
@@ -12,6 +15,7 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
     };
     match event {
         Event::ReleaseAccepted { plan, plan_digest, .. } => accepted(plan, &plan_digest.short()),
+        Event::ReleaseWithdrawn { release, sentence } => format!("{release} will not start: {sentence}"),
         Event::ReleaseStarted { release } => format!("{release} has started"),
         Event::NormalRecorded { normal } => {
             let seen = taxiway_model::evidence::total(&normal.classes);
@@ -22,6 +26,7 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
                 seen.errors()
             )
         }
+        Event::Warned { warnings } => format!("warned: {}", warnings.join("; ")),
         Event::WorkloadIntended { replicas, .. } => {
             let wanted: Vec<String> =
                 replicas.iter().map(|(version, count)| format!("{count} of {version}")).collect();
@@ -52,7 +57,10 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
             format!("passed {}{}", step(*index), if *by_hand { ", promoted by hand" } else { "" })
         }
         Event::FullPromotionAsked => "all of the traffic was asked for at once".to_owned(),
-        Event::SignalReceived { signal, detail } => format!("harm was reported ({}): {detail}", word(signal)),
+        Event::SignalReceived { signal, detail, .. } => {
+            format!("harm was reported ({}): {detail}", word(signal))
+        }
+        Event::FeedbackReceived { feedback } => said(feedback),
         Event::ReturnDecided { cause, sentence } => {
             format!("back to the baseline ({}): {sentence}", cause_word(*cause))
         }
@@ -74,6 +82,26 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
             "too little evidence, but the harm budget covers what could be missed".to_owned()
         }
     }
+}
+
+/// A piece of feedback in a line.
+pub(crate) fn said(feedback: &Feedback) -> String {
+    let mut line = match feedback.kind {
+        Kind::Problem => "a user reported a problem",
+        Kind::Praise => "a user praised it",
+        Kind::Remark => "a user said something",
+    }
+    .to_owned();
+    if let Some(rating) = feedback.rating {
+        let _ = write!(line, " ({rating} of 5)");
+    }
+    if let Some(version) = &feedback.version {
+        let _ = write!(line, " of {version}");
+    }
+    if !feedback.text.is_empty() {
+        let _ = write!(line, ": {}", feedback.text);
+    }
+    line
 }
 
 fn accepted(plan: &Plan, digest: &str) -> String {

@@ -10,7 +10,8 @@ use taxiway_model::ids::VersionName;
 use taxiway_model::observation::{Instance, InstancePhase, Observed};
 use taxiway_model::time::{ForPeople, Timestamp};
 
-use crate::history;
+use crate::explain::judged_now;
+use crate::{feedback, history};
 
 /// The status of a stream.
 pub(crate) fn of(view: &View, now: Timestamp) -> Status {
@@ -99,7 +100,7 @@ fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
         lease_left_ms: seen.map_or(0, |seen| seen.lease_left_ms),
         waiting: view.report.waiting.clone(),
         holds: holds(flight),
-        judgement: flight.judgement.clone(),
+        judgement: judged_now(flight),
         canary: Some(side(&plan.version.name, canary)),
         side_baseline: plan.baseline.as_ref().map(|version| side(version, baseline)),
         returning: flight.returning.as_ref().map(|returning| Return {
@@ -108,6 +109,7 @@ fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
             decided_at: returning.at,
             verified: returning.verified.is_some(),
         }),
+        feedback: feedback::of_flight(state, flight),
         timings: timings(view, flight),
     }
 }

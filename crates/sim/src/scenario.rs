@@ -263,6 +263,7 @@ fn spec(random: &mut Random) -> ServiceSpec {
             suppression_ms: 120_000,
         },
         concurrency: random.pick(&[Concurrency::Queue, Concurrency::Supersede, Concurrency::Refuse]),
+        signals: taxiway_model::signals::SignalPolicy::default(),
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn signal(global: &Global, args: &Signal) -> Result<Exit, CliError> {
         Kind::UserReports => event::Signal::UserReports,
     };
     let detail = if args.detail.is_empty() { args.simple.reason.clone() } else { args.detail.clone() };
-    send(global, &args.simple, "/v1/commands", Command::Signal { signal, detail })
+    send(global, &args.simple, "/v1/commands", Command::Signal { signal, detail, key: None })
 }
 
 pub(crate) fn rollback(global: &Global, args: &Rollback) -> Result<Exit, CliError> {

@@ -1,6 +1,10 @@
 //! `taxiway stop` and `start`: everything of a data directory ends, with nothing left behind, or runs again.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use taxiway_api::{ListenRequest, Listening};
+use taxiway_model::metrics::Secret;
 
 use crate::cli::Global;
 use crate::client::{Client, Need};
@@ -15,6 +19,23 @@ const STOP_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
+
+/// Start what ran before `stop`, and with --listen take webhooks
+#[derive(Debug, clap::Args)]
+pub(crate) struct Start {
+    /// Take webhooks at this address from now on, also after a restart
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// Close the address that an earlier --listen has opened
+    #[arg(long, conflicts_with = "listen")]
+    no_listen: bool,
+    /// A file with the token that senders must present; needed on every address but loopback
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    token_file: Option<PathBuf>,
+    /// The same from a variable of the resident process's environment
+    #[arg(long, value_name = "NAME", requires = "listen", conflicts_with = "token_file")]
+    token_env: Option<String>,
+}
 
 pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
     let data = Data::find(global.data.as_deref())?;
@@ -31,13 +52,26 @@ pub(crate) fn run(global: &Global, _: &Args) -> Result<Exit, CliError> {
 const TRIES_MAX: u32 = 3;
 
 /// Starts what ran before.
-pub(crate) fn start(global: &Global) -> Result<Exit, CliError> {
+pub(crate) fn start(global: &Global, args: &Start) -> Result<Exit, CliError> {
     let client = Client::connect(&Data::find(global.data.as_deref())?, Need::Act)?;
     let () = client.post_again("/v1/awake", &())?;
+    let mut addresses = Vec::new();
+    if args.listen.is_some() || args.no_listen {
+        let token_file = args.token_file.as_deref().map(std::path::absolute).transpose();
+        let token_file = token_file.map_err(|error| CliError::new(Code::BadFile, error.to_string()))?;
+        let token = token_file
+            .map(|path| Secret::File(path.display().to_string()))
+            .or_else(|| args.token_env.clone().map(Secret::Env));
+        let request = ListenRequest { listen: args.listen.clone(), token };
+        addresses = client.post_again::<_, Listening>("/v1/listen", &request)?.addresses;
+    }
     if global.json {
-        output::json(&serde_json::json!({ "started": true }));
-    } else {
-        output::line("everything runs; `taxiway status` shows where it is");
+        output::json(&serde_json::json!({ "started": true, "webhooks": addresses }));
+        return Ok(Exit::Done);
+    }
+    output::line("everything runs; `taxiway status` shows where it is");
+    for address in &addresses {
+        output::line(&format!("webhooks are taken at http://{address}/v1/hooks/"));
     }
     Ok(Exit::Done)
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use taxiway_adapters::traffic::builtin::Builtin;
 use taxiway_adapters::workload::process::Supervisor;
-use taxiway_api::Problem;
+use taxiway_api::{ListenRequest, Listening, Problem};
 use taxiway_engine::{Engine, Runner};
 use taxiway_model::ids::{StreamId, VersionName};
 use taxiway_model::service::{Provenance, ServiceSpec, Version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::hooks::Hooks;
 use super::version;
 use crate::data::Data;
 use crate::error::{CliError, Code};
@@ -66,6 +67,7 @@ pub(super) struct House {
     left: watch::Sender<bool>,
     /// Whether leaving means to stop everything, or only this process.
     stop_all: AtomicBool,
+    hooks: OnceLock<Arc<Hooks>>,
 }
 
 /// Resolves when the house is to be left.
@@ -98,6 +100,7 @@ impl House {
             watching: AtomicBool::new(false),
             left: watch::Sender::new(false),
             stop_all: AtomicBool::new(false),
+            hooks: OnceLock::new(),
         });
         let _ = later.house.set(Arc::downgrade(&house));
         house
@@ -163,6 +166,22 @@ impl House {
         if let Some(runner) = self.runner().as_ref() {
             runner.kick(stream);
         }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Takes webhooks from now on, whenever something runs here: a process that only reads takes none.
+    pub(super) fn take_hooks(self: &Arc<Self>, hooks: Hooks) {
+        let hooks = Arc::clone(self.hooks.get_or_init(|| Arc::new(hooks)));
+        let house = Arc::downgrade(self);
+        tokio::spawn(async move {
+            while house.upgrade().is_some_and(|house| house.runner().is_none()) {
+                tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            }
+            hooks.keep().await;
+        });
     }
 
     fn runner(&self) -> MutexGuard<'_, Option<Runner>> {
@@ -267,9 +286,21 @@ impl taxiway_server::House for Door {
         self.0.begin_to_leave(true);
     }
 
+    fn listen(&self, request: &ListenRequest) -> Result<Listening, Problem> {
+        self.awake()?;
+        match self.0.hooks.get() {
+            Some(hooks) => hooks.listen(request),
+            None => Err(CliError::new(Code::Unreachable, "it is only just starting").hint("try again").problem()),
+        }
+    }
+
+    fn hooks(&self) -> Vec<String> {
+        self.0.hooks.get().map(|hooks| hooks.lines()).unwrap_or_default()
+    }
+
     fn troubles(&self) -> Vec<String> {
         if self.0.runner().is_some() {
-            return Vec::new();
+            return self.0.hooks.get().map(|hooks| hooks.troubles()).unwrap_or_default();
         }
         vec![
             "nothing runs here since `taxiway stop`; `taxiway start` or a release starts it again".to_owned(),

@@ -1,7 +1,10 @@
 //! Folding: an event changes the state. Total, and with no clock but the record's own time.
 
-use super::{Environment, Flight, HISTORY_MAX, Known, Past, Retiring, Returning, RoutesIntent, Waiting};
+use super::{
+    Environment, Flight, HISTORY_MAX, KEYS_MAX, Known, Past, Retiring, Returning, RoutesIntent, Waiting,
+};
 use super::{WorkloadIntent, flight};
+use crate::holding::{Holding, holding};
 use crate::judge;
 use taxiway_model::event::{Event, Hold, Outcome, ReturnCause};
 use taxiway_model::evidence::Window;
@@ -32,6 +35,7 @@ fn apply(state: &mut Environment, event: &Event, at: Timestamp) {
                 accepted_at: at,
             });
         }
+        Event::ReleaseWithdrawn { release, sentence } => withdraw(state, release, sentence, at),
         Event::ReleaseStarted { release } => start(state, release, at),
         Event::WorkloadIntended { generation, replicas } => {
             state.generation = state.generation.max(*generation);
@@ -58,11 +62,45 @@ fn apply(state: &mut Environment, event: &Event, at: Timestamp) {
         Event::AutomationFreed => state.held = None,
         Event::ReleaseEnded { outcome, sentence } => end(state, *outcome, sentence, at),
         Event::InstanceFailed { .. } => {}
+        Event::SignalReceived { key, .. } => remember(state, key.as_ref()),
+        Event::FeedbackReceived { feedback } => {
+            remember(state, feedback.key.as_ref());
+            match &mut state.flight {
+                Some(flight) if feedback.release.as_ref() == Some(&flight.release) => {
+                    flight.heard.take(feedback, flight.plan.version.name.as_str(), at);
+                }
+                _ => state.at_rest.take(feedback, at),
+            }
+        }
         of_the_flight => {
             if let Some(flight) = &mut state.flight {
                 advance(flight, of_the_flight, at);
             }
         }
+    }
+}
+
+/// A release that never started is over without anything having happened.
+fn withdraw(state: &mut Environment, release: &ReleaseId, sentence: &str, at: Timestamp) {
+    let Some(place) = state.queue.iter().position(|waiting| &waiting.release == release) else { return };
+    let waiting = state.queue.remove(place);
+    state.history.push(Past {
+        release: waiting.release,
+        version: waiting.plan.version.name,
+        baseline: waiting.plan.baseline,
+        outcome: Outcome::Aborted,
+        cause: Some(ReturnCause::Superseded),
+        sentence: sentence.to_owned(),
+        started_at: waiting.accepted_at,
+        ended_at: at,
+        detect_ms: None,
+        shift_ms: None,
+        canary_requests: 0,
+        canary_failed: 0,
+        feedback: crate::feedback::Tally::default(),
+    });
+    if state.history.len() > HISTORY_MAX {
+        state.history.remove(0);
     }
 }
 
@@ -83,7 +121,16 @@ fn observed(state: &mut Environment, generation: taxiway_model::ids::Generation,
         && state.routes.split.step == flight.step
     {
         flight.exposed_at = Some(at);
+        flight.heard.exposed(at);
     }
+}
+
+fn remember(state: &mut Environment, key: Option<&String>) {
+    let Some(key) = key else { return };
+    if state.keys.len() >= KEYS_MAX {
+        state.keys.remove(0);
+    }
+    state.keys.push(key.clone());
 }
 
 /// What happens to the release in flight itself.
@@ -97,12 +144,15 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.extended = 0;
             flight.passed = false;
             flight.waived = false;
-            flight.hold_since_bake_ms = None;
+            // What held on the step before holds on this one, from its beginning.
+            flight.hold_since_bake_ms = flight.hold_since_bake_ms.map(|_| 0);
+            flight.shown_since_bake_ms = flight.shown_since_bake_ms.map(|_| 0);
         }
         Event::NormalRecorded { normal } => {
             flight.evidence = judge::State::new(&flight.plan.analysis, Some(normal));
             flight.normal = Some((**normal).clone());
         }
+        Event::Warned { warnings } => flight.warnings.extend(warnings.iter().cloned()),
         Event::EvidenceRecorded { window } => take_evidence(flight, window),
         Event::CheckStarted { effect, attempt } => {
             let record = flight::CheckRecord { attempt: *attempt, passed: None, said: String::new() };
@@ -113,11 +163,11 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.checks.insert(effect.clone(), record);
         }
         Event::Judged { judgement, .. } => {
-            if judgement.verdict != Verdict::Hold {
-                flight.hold_since_bake_ms = None;
-            } else if flight.hold_since_bake_ms.is_none() {
-                flight.hold_since_bake_ms = Some(flight.bake_ms);
-            }
+            let holding = holding(&flight.plan.analysis, judgement);
+            let since = |old: Option<u64>, on: bool| on.then(|| old.unwrap_or(flight.bake_ms));
+            let hold = since(flight.hold_since_bake_ms, holding.is_some());
+            let shown = since(flight.shown_since_bake_ms, holding == Some(Holding::Shown));
+            (flight.hold_since_bake_ms, flight.shown_since_bake_ms) = (hold, shown);
             flight.judgement = Some((**judgement).clone());
         }
         Event::StepExtended { .. } => flight.extended += 1,
@@ -159,12 +209,18 @@ fn end_hold(flight: &mut Flight, why: Hold) {
     let step = flight.step.unwrap_or(0);
     match why {
         Hold::Verdict => flight.accepted = Some(flight::Taken { verdict: Verdict::Hold, step }),
+        // It ends by itself when nothing holds any more; else a person has said to go on.
+        Hold::Baseline if flight.judgement.as_ref().is_some_and(|last| last.verdict == Verdict::Hold) => {
+            flight.accepted = Some(flight::Taken { verdict: Verdict::Hold, step });
+        }
         Hold::Evidence => {
             flight.extended = 0;
             flight.bake_ms = 0;
+            flight.hold_since_bake_ms = flight.hold_since_bake_ms.map(|_| 0);
+            flight.shown_since_bake_ms = flight.shown_since_bake_ms.map(|_| 0);
         }
         Hold::Check => flight.checks.retain(|_, record| record.passed != Some(false)),
-        Hold::Paused | Hold::Approval => {}
+        Hold::Paused | Hold::Approval | Hold::Baseline => {}
     }
 }
 
@@ -201,7 +257,9 @@ fn end(state: &mut Environment, outcome: Outcome, sentence: &str, at: Timestamp)
         shift_ms: verified.map(|verified| verified.shift_ms),
         canary_requests: verified.map_or(totals.0, |verified| verified.canary_requests),
         canary_failed: verified.map_or(totals.1, |verified| verified.canary_failed),
+        feedback: flight.heard.tally,
     });
+    state.at_rest.begin_anew();
     if state.history.len() > HISTORY_MAX {
         state.history.remove(0);
     }

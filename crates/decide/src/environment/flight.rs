@@ -1,5 +1,6 @@
 //! The release in flight.
 
+use crate::feedback::Heard;
 use crate::judge;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,18 +42,24 @@ pub struct Flight {
     pub hold_sentences: BTreeMap<Hold, String>,
     /// Evidence time on this step at which the verdict became HOLD.
     pub hold_since_bake_ms: Option<u64>,
+    /// Evidence time on this step at which a regression that goes back when it lasts was shown.
+    pub shown_since_bake_ms: Option<u64>,
     /// A person said to go on in spite of this verdict; another verdict holds again.
     pub accepted: Option<Taken>,
     /// Checks begun so far.
     pub checks: BTreeMap<String, CheckRecord>,
     /// How the running version answered before it; none where nobody knows.
     pub normal: Option<Normal>,
+    /// What should be known of it, and holds nothing.
+    pub warnings: Vec<String>,
     /// The judge's state: the evidence, folded.
     pub evidence: judge::State,
     /// The newest judgement.
     pub judgement: Option<Judgement>,
     /// The source that does not answer, since when and why.
     pub source: Option<(String, Timestamp, String)>,
+    /// What users said.
+    pub heard: Heard,
     /// The way back.
     pub returning: Option<Returning>,
 }
@@ -122,12 +129,15 @@ impl Flight {
             holds: BTreeSet::new(),
             hold_sentences: BTreeMap::new(),
             hold_since_bake_ms: None,
+            shown_since_bake_ms: None,
             accepted: None,
             checks: BTreeMap::new(),
             normal: None,
+            warnings: Vec::new(),
             evidence,
             judgement: None,
             source: None,
+            heard: Heard::default(),
             returning: None,
         }
     }

@@ -62,8 +62,9 @@ pub(super) fn ready(
     }
     let status = match &situation.seen.workload {
         Observed::Known(status) => status,
-        Observed::Unknown { why, .. } => {
-            let left_ms = state.deadlines().source_ms;
+        Observed::Unknown { since, why } => {
+            let silent_ms = situation.now.since_ms(*since);
+            let left_ms = state.deadlines().source_ms.saturating_sub(silent_ms);
             draft.wait(WaitingOn::Source { source: "target".to_owned(), why: why.clone(), left_ms });
             draft.look_within(LOOK_SOON_MS);
             return Reached::No;
@@ -103,7 +104,8 @@ fn waiting_for(
         status.instances.iter().find(unwell).map(|instance| instance.why.clone())
     });
     let since = situation.state.workload.at;
-    let left_ms = situation.state.deadlines().ready_ms.saturating_sub(situation.now.since_ms(since));
+    let waited_ms = situation.now.since_ms(since).min(situation.seen.watched.workload_ms);
+    let left_ms = situation.state.deadlines().ready_ms.saturating_sub(waited_ms);
     draft.wait(WaitingOn::Instances {
         version: version.clone(),
         ready,
@@ -154,7 +156,7 @@ pub(super) fn next_generation(situation: &Situation<'_>) -> Generation {
 
 fn waiting_for_router(situation: &Situation<'_>, draft: &mut Draft) {
     let routes = &situation.state.routes;
-    let passed = situation.now.since_ms(routes.at);
+    let passed = situation.now.since_ms(routes.at).min(situation.seen.watched.routes_ms);
     let left_ms = situation.state.deadlines().routed_ms.saturating_sub(passed);
     draft.wait(match &situation.seen.traffic {
         Observed::Unknown { why, .. } => {

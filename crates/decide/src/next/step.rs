@@ -7,6 +7,7 @@ use crate::environment::{Environment, Flight, to_baseline};
 use crate::handle::go_back;
 use crate::holding::{Holding, holding};
 use crate::judge;
+use crate::preflight::mix;
 use std::collections::BTreeMap;
 use taxiway_model::decision::{Action, WaitingOn};
 use taxiway_model::event::{Event, Hold, Outcome, ReturnCause, Split};
@@ -82,6 +83,10 @@ pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) 
     }
     evidence::record(situation, flight, index, draft);
     if draft.decided() || judged(situation, flight, index, step, draft) {
+        return;
+    }
+    if let Some(warning) = unlike(flight, step) {
+        draft.events.push(Event::Warned { warnings: vec![warning] });
         return;
     }
     leave(situation, flight, index, step, draft);
@@ -226,6 +231,16 @@ fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<(&'static str, S
             Some(("source of metrics", format!("{metric}: {why}")))
         }
     }
+}
+
+/// Says once that the canary gets other requests than the baseline (R4.7).
+fn unlike(flight: &Flight, step: &Step) -> Option<String> {
+    let routed = step.weight > WeightBp::ZERO || step.header.is_some();
+    if !routed || step.weight == WeightBp::ALL || mix::is_told(&flight.warnings) {
+        return None;
+    }
+    let (canary, baseline) = flight.evidence.sides();
+    mix::differs(canary, baseline)
 }
 
 /// Judges; true when the judgement changed something.

@@ -171,7 +171,7 @@ fn a_report_of_harm_goes_back_at_once() {
     world.release("v2").unwrap();
     world.wait(5);
     let detail = "orders lost".to_owned();
-    world.ask(&Command::Signal { signal: Signal::DataIntegrity, detail }).unwrap();
+    world.ask(&Command::Signal { signal: Signal::DataIntegrity, detail, key: None }).unwrap();
     world.wait(2);
     insta::assert_snapshot!(world.told(), @"
     accepted v2
@@ -206,13 +206,14 @@ fn a_newer_version_queues_supersedes_or_is_refused() {
     accepted v3
     back (Superseded): v4 takes its place
     split v1 | - 0%
+    withdrawn shop-live-3: v4 takes its place before it began
     accepted v4
     ended RolledBack: v4 takes its place
-    started shop-live-3
+    started shop-live-4
     step 0
-    instances v1x2 v2x1 v3x1
-    split v1 | v3 10%
-    instances v1x2 v3x1
+    instances v1x2 v2x1 v4x1
+    split v1 | v4 10%
+    instances v1x2 v4x1
     verdict INSUFFICIENT_DATA
     -> baking: 3s of 30s with fresh evidence
     ");

@@ -75,7 +75,7 @@ proptest! {
             Command::Abort,
             Command::Rollback { to: None },
             Command::Rollback { to: Some(version("v1")) },
-            Command::Signal { signal: Signal::Security, detail: String::new() },
+            Command::Signal { signal: Signal::Security, detail: String::new(), key: None },
         ];
         for command in commands {
             let now = state.at;

@@ -11,11 +11,13 @@ use taxiway_model::decision::{Action, DesiredWorkload, table_digest};
 use taxiway_model::event::Event;
 use taxiway_model::evidence::Classes;
 use taxiway_model::ids::{Digest, EnvironmentName, Generation, ServiceName, StepName, StreamId, VersionName};
+use taxiway_model::normal::Normal;
 use taxiway_model::observation::{
-    CheckStatus, Instance, InstancePhase, Observations, Observed, TrafficStatus, WorkloadStatus,
+    CheckStatus, Instance, InstancePhase, MetricsStatus, Observations, Observed, TrafficStatus, Watched,
+    WorkloadStatus,
 };
 use taxiway_model::plan::Step;
-use taxiway_model::policy::{AnalysisPolicy, Profile};
+use taxiway_model::policy::{AnalysisPolicy, Preflight, Profile};
 use taxiway_model::record::{Actor, Recorded};
 use taxiway_model::route::{Limits, Listen, RouteTable, Sticky, UpstreamProtocol};
 use taxiway_model::service::{
@@ -49,6 +51,12 @@ pub(crate) struct World {
     /// How checks end, by a part of their effect id; others pass.
     pub(crate) failing_checks: Vec<&'static str>,
     pub(crate) router_silent: bool,
+    /// What the source of metrics says, where one is asked.
+    pub(crate) metrics: Option<Observed<MetricsStatus>>,
+    /// How the running version has answered lately.
+    pub(crate) normal: Option<Normal>,
+    /// How long the process that looks has done so.
+    pub(crate) watched_ms: u64,
     desired: Option<DesiredWorkload>,
     table: Option<RouteTable>,
     returned: Option<Generation>,
@@ -124,10 +132,12 @@ fn spec() -> ServiceSpec {
             steps: vec![step("canary-10", 10, 30), step("canary-50", 50, 30), step("full", 100, 30)],
             retire_after_ms: 0,
         },
-        analysis: AnalysisPolicy::of(Profile::Standard),
+        // What is said before a start has its own scenarios.
+        analysis: AnalysisPolicy { preflight: Preflight::Off, ..AnalysisPolicy::of(Profile::Standard) },
         checks: Vec::new(),
         deadlines: Deadlines { samples_ms: 60_000, suppression_ms: 600_000, ..Deadlines::default() },
         concurrency: Concurrency::Queue,
+        signals: taxiway_model::signals::SignalPolicy::default(),
     }
 }
 
@@ -146,6 +156,9 @@ impl World {
             slower: BTreeMap::new(),
             failing_checks: Vec::new(),
             router_silent: false,
+            metrics: None,
+            normal: None,
+            watched_ms: u64::MAX,
             desired: None,
             table: None,
             returned: None,
@@ -328,7 +341,21 @@ impl World {
             Observed::Known(self.seen_traffic())
         };
         let workload = Observed::Known(self.instances());
-        Observations { workload, traffic, checks: checks.collect(), metrics: None, normal: None }
+        let exposed_ms = self.watched_ms.min(
+            self.state
+                .flight
+                .as_ref()
+                .map_or(0, |flight| flight.exposed_at.map_or(0, |at| self.now.since_ms(at))),
+        );
+        let watched = Watched { workload_ms: self.watched_ms, routes_ms: self.watched_ms, exposed_ms };
+        Observations {
+            workload,
+            traffic,
+            checks: checks.collect(),
+            metrics: self.metrics.clone(),
+            normal: self.normal.clone(),
+            watched,
+        }
     }
 
     fn seen_traffic(&self) -> TrafficStatus {
@@ -410,6 +437,10 @@ fn line(event: &Event) -> Option<String> {
         Event::ReturnDecided { cause, sentence } => format!("back ({cause:?}): {sentence}"),
         Event::ReleaseEnded { outcome, sentence } => format!("ended {outcome:?}: {sentence}"),
         Event::EvidenceWaived { .. } => "evidence waived".into(),
+        Event::NormalRecorded { normal } => format!("normal profile of {} s", normal.span_ms / 1_000),
+        Event::Warned { warnings } => format!("warned: {}", warnings.join("; ")),
+        Event::ReleaseWithdrawn { release, sentence } => format!("withdrawn {release}: {sentence}"),
+        Event::FeedbackReceived { feedback } => format!("feedback {:?} {:?}", feedback.kind, feedback.rating),
         Event::SourceFailed { source, .. } => format!("{source} silent"),
         Event::SourceRecovered { source } => format!("{source} heard again"),
         Event::AutomationHeld { why } => format!("held: {why}"),

@@ -122,6 +122,7 @@ fn spec() -> ServiceSpec {
         checks: Vec::new(),
         deadlines: Deadlines::default(),
         concurrency: Concurrency::Queue,
+        signals: taxiway_model::signals::SignalPolicy::default(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! never asked for.
 
 mod canary;
+mod metric;
 mod release;
 mod running;
 mod signals;
@@ -12,6 +13,7 @@ mod source;
 
 use crate::presets::PRESETS;
 pub(super) use canary::{CANARY_CONFIG, THRESHOLD};
+pub(super) use metric::MEASURES;
 pub use release::HEADER_RULE;
 pub(super) use release::{ANALYSIS, CHECK, DEADLINES, HTTP_CHECK, STRATEGY};
 pub(super) use running::{PROBE, TARGET, TRAFFIC};
