@@ -1,16 +1,16 @@
 //! The judges that are compared: ours and faithful simulations of the field's.
 //!
-//! Semantics were read in the peers' sources or documentation; where a setting is free, the one their documentation shows is
-//! taken, or one that is kinder to them (said at the judge). All see the same runs.
+//! The field's come from [`taxiway_peers`], the same that the product compares releases with; where a setting is free, the
+//! one their documentation shows is taken, or one that is kinder to them (said at the judge). All see the same runs.
 
 mod kayenta;
 mod netflix;
 mod rules;
 mod taxiway;
 
-pub use kayenta::{Kayenta, is_high};
+pub use kayenta::Kayenta;
 pub use netflix::Netflix;
-pub use rules::{Argo, Flagger, Ratio};
+pub use rules::{Played, argo, flagger, ratio};
 pub use taxiway::{SoftRank, Strict, Textbook};
 
 use crate::traffic::{Cell, Run, Scenario};
@@ -38,10 +38,10 @@ pub fn all(cell: &Cell) -> Vec<Box<dyn Judge>> {
     }
     judges.push(Box::new(Kayenta::EVERY_MINUTE));
     judges.push(Box::new(Kayenta::ONCE));
-    judges.push(Box::new(Argo { name: "argo-2p", rate_max: 2.0 * cell.base }));
-    judges.push(Box::new(Argo { name: "argo-doc", rate_max: 0.05 }));
-    judges.push(Box::new(Flagger));
-    judges.push(Box::new(Ratio { name: "rule", minutes: None }));
-    judges.push(Box::new(Ratio { name: "rule-5m", minutes: Some(5) }));
+    judges.push(Box::new(argo("argo-2p", 2.0 * cell.base)));
+    judges.push(Box::new(argo("argo-doc", 0.05)));
+    judges.push(Box::new(flagger()));
+    judges.push(Box::new(ratio("rule", None)));
+    judges.push(Box::new(ratio("rule-5m", Some(5))));
     judges
 }

@@ -1,97 +1,112 @@
-use taxiway_stats::Window;
+use std::collections::BTreeMap;
+
+use taxiway_peers::argo::{Analysis, Condition, Metric, Template};
+use taxiway_peers::flagger::{self, Canary, Check};
+use taxiway_peers::ratio::Rule;
+use taxiway_peers::{Act, Policy, Side, Signal, Stretch};
+use taxiway_stats::{Arm, Window};
 
 use super::Judge;
 use crate::traffic::Run;
 
 /// Sums of each whole minute.
 pub(super) fn minutes(run: &Run) -> impl Iterator<Item = Window> + '_ {
-    run.seconds.chunks_exact(60).map(sum)
+    run.seconds.chunks_exact(60).map(|windows| {
+        windows.iter().fold(Window::default(), |mut sum, window| {
+            sum.add(window);
+            sum
+        })
+    })
 }
 
-fn sum(windows: &[Window]) -> Window {
-    windows.iter().fold(Window::default(), |mut sum, window| {
-        sum.canary.total += window.canary.total;
-        sum.canary.bad += window.canary.bad;
-        sum.baseline.total += window.baseline.total;
-        sum.baseline.bad += window.baseline.bad;
-        sum
-    })
+/// A peer's policy, shown the run minute by minute.
+#[derive(Debug)]
+pub struct Played {
+    name: &'static str,
+    policy: Policy,
+}
+
+impl Judge for Played {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn alarm_s(&self, run: &Run) -> Option<usize> {
+        let mut play = self.policy.start();
+        let outcome = minutes(run).enumerate().find_map(|(minute, window)| {
+            play.feed(&Stretch {
+                until_ms: (minute as u64 + 1) * 60_000,
+                canary: side(window.canary),
+                baseline: side(window.baseline),
+            })
+        });
+        outcome.filter(|outcome| outcome.act == Act::Rollback).map(|outcome| outcome.at_ms as usize / 1_000)
+    }
+}
+
+fn side(arm: Arm) -> Side {
+    Side { total: arm.total, bad: arm.bad, ..Side::default() }
 }
 
 /// An Argo Rollouts analysis: the canary's error rate over the last minute against a fixed limit, `interval: 1m`,
 /// `failureLimit: 3`, which fails on the fourth failure (`failed > failureLimit`). A minute without requests is NaN, which
-/// a failure condition does not match.
-#[derive(Debug, Clone, Copy)]
-pub struct Argo {
-    /// Its name in the output.
-    pub name: &'static str,
-    /// Highest error rate that counts as success: 5 % as in the documentation, or twice the true rate for an operator
-    /// who knows it.
-    pub rate_max: f64,
-}
-
-impl Judge for Argo {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn alarm_s(&self, run: &Run) -> Option<usize> {
-        let mut failed = 0;
-        for (minute, window) in minutes(run).enumerate() {
-            failed += u32::from(window.canary.rate() > self.rate_max);
-            if failed > 3 {
-                return Some((minute + 1) * 60);
-            }
-        }
-        None
-    }
+/// a failure condition does not match. `rate_max` is the highest error rate that counts as success: 5 % as in the
+/// documentation, or twice the true rate for an operator who knows it.
+pub fn argo(name: &'static str, rate_max: f64) -> Played {
+    let condition = format!("result[0] > {rate_max}");
+    let metric = Metric {
+        name: "error-rate".to_owned(),
+        interval_ms: Some(60_000),
+        // The first measurement would find no request yet.
+        delay_ms: 60_000,
+        count: None,
+        success: None,
+        failure: Some(Condition::parse(&condition).expect("a number is compared")),
+        failure_limit: 3,
+        inconclusive_limit: 0,
+        // Without traffic there are no series, which is an error; kinder than the original.
+        error_limit: i64::MAX,
+        success_limit: None,
+        dry_run: false,
+        provider: "prometheus".to_owned(),
+        address: None,
+        query: None,
+        at: (1, 1),
+    };
+    let template = Template { name: name.to_owned(), metrics: vec![metric], includes: Vec::new() };
+    let errors = BTreeMap::from([("error-rate".to_owned(), Signal::Errors { scale: 1.0 })]);
+    Played { name, policy: Policy::Argo(Analysis::new(template, &errors).0) }
 }
 
 /// A Flagger analysis as its documentation shows it: success rate of the last minute at least 99 %, `interval: 1m`,
 /// `threshold: 5`. Failed checks add up over the whole release; no data is a failed check; the threshold is looked at on
-/// the next tick.
-#[derive(Debug, Clone, Copy)]
-pub struct Flagger;
-
-impl Judge for Flagger {
-    fn name(&self) -> &'static str {
-        "flagger-doc"
-    }
-
-    fn alarm_s(&self, run: &Run) -> Option<usize> {
-        let mut failed = 0;
-        for (minute, window) in minutes(run).enumerate() {
-            if failed >= 5 {
-                return Some((minute + 1) * 60);
-            }
-            failed += u32::from(window.canary.total == 0 || window.canary.rate() > 0.01);
-        }
-        None
-    }
+/// the next tick. It never promotes, so that every fault has the whole hour to be found.
+pub fn flagger() -> Played {
+    let check = Check {
+        name: "request-success-rate".to_owned(),
+        window_ms: 60_000,
+        range: [Some(99.0), None],
+        query: None,
+        address: None,
+        provider: "prometheus".to_owned(),
+        at: (1, 1),
+    };
+    let canary = Canary {
+        name: String::new(),
+        interval_ms: 60_000,
+        threshold: 5,
+        advances: None,
+        weights: Vec::new(),
+        checks: vec![check],
+        webhooks: Vec::new(),
+    };
+    let (analysis, _) = flagger::Analysis::new(canary, &BTreeMap::new());
+    Played { name: "flagger-doc", policy: Policy::Flagger(analysis) }
 }
 
-/// "More than twice the baseline's error rate" once the canary has 100 requests, looked at every minute.
-#[derive(Debug, Clone, Copy)]
-pub struct Ratio {
-    /// Its name in the output.
-    pub name: &'static str,
-    /// Length of the window in minutes; `None` is everything since the start.
-    pub minutes: Option<usize>,
-}
-
-impl Judge for Ratio {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn alarm_s(&self, run: &Run) -> Option<usize> {
-        let all: Vec<Window> = minutes(run).collect();
-        (1..=all.len())
-            .find(|end| {
-                let start = self.minutes.map_or(0, |minutes| end.saturating_sub(minutes));
-                let window = sum(&all[start..*end]);
-                window.canary.total >= 100 && window.canary.rate() > 2.0 * window.baseline.rate()
-            })
-            .map(|end| end * 60)
-    }
+/// "More than twice the baseline's error rate" once the canary has 100 requests, looked at every minute, over the last
+/// `minutes` or everything since the start.
+pub fn ratio(name: &'static str, minutes: Option<u64>) -> Played {
+    let rule = Rule { window_ms: minutes.map(|minutes| minutes * 60_000), ..Rule::TWICE };
+    Played { name, policy: Policy::Ratio(rule) }
 }

@@ -1,0 +1,8 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod argo;
+mod classifier;
+mod flagger;
+mod preparing;
+mod release;
+mod scorer;
