@@ -136,9 +136,12 @@ impl State {
         evidence::merge(&mut self.canary, &window.canary);
         evidence::merge(&mut self.baseline, &window.baseline);
         if baseline.requests > 0 {
-            let expected =
-                canary.requests as i64 * baseline.errors() as i64 * 1_000 / baseline.requests as i64;
-            self.excess_milli += canary.errors() as i64 * 1_000 - expected;
+            // Counts may be as large as 10^12 on each side: their product is not to wrap.
+            let expected = i128::from(canary.requests) * i128::from(baseline.errors()) * 1_000
+                / i128::from(baseline.requests);
+            let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2);
+            let excess = (canary.errors() as i64).saturating_mul(1_000).saturating_sub(expected);
+            self.excess_milli = self.excess_milli.saturating_add(excess);
         }
         let folds = self.metrics.iter_mut().zip(&mut self.missing);
         for (metric, (evidence, missing)) in policy.metrics.iter().zip(folds) {

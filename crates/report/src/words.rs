@@ -1,0 +1,170 @@
+//! Findings as one short sentence each: what a tired person reads first.
+
+use crate::course::Decision;
+use crate::figures::{micros, millionths, ppm, ratio, share, span, thousands};
+use crate::recording::{Recording, Truth};
+use crate::report::{MetricReport, Unit};
+use taxiway_model::policy::Profile;
+use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
+
+/// A verdict as people read it.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proceed => "PROCEED",
+        Verdict::InsufficientData => "MORE DATA",
+        Verdict::Hold => "HOLD",
+        Verdict::Rollback => "ROLLBACK",
+    }
+}
+
+/// The sign of a verdict, so that nothing is said by colour alone.
+pub fn sign(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Proceed => "✔",
+        Verdict::InsufficientData => "…",
+        Verdict::Hold => "!",
+        Verdict::Rollback => "✘",
+    }
+}
+
+/// The finding of a whole report.
+pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[MetricReport]) -> String {
+    let canary = &recording.head.canary;
+    let Some(worst) = metrics.iter().filter(|metric| metric.required).max_by_key(|m| m.finding.verdict)
+    else {
+        return format!("Nothing is known of {canary}: there is nothing to judge");
+    };
+    let baseline = recording.head.baseline.as_deref().unwrap_or("the baseline");
+    let times = worst.finding.ratio_bp.filter(|bp| *bp > 10_000).map(ratio);
+    let because = match (worst.unit, times) {
+        (Unit::Ppm, Some(times)) => format!("it fails {times} as often as {baseline}"),
+        (Unit::Ppm, None) => format!("it fails more often than {baseline}"),
+        (Unit::Us, Some(times)) => {
+            format!("its {} is {times} that of {baseline}", quantile_word(&worst.finding))
+        }
+        (Unit::Us, None) => format!("it is slower than {baseline}"),
+        (Unit::Micro | Unit::Milli | Unit::Bytes, _) => {
+            format!("{} is worse than with {baseline}", worst.finding.metric)
+        }
+    };
+    match (decision.verdict, worst.finding.shown) {
+        (Verdict::Rollback, true) => format!("Take {canary} back: {because}"),
+        (Verdict::Rollback, false) => {
+            format!("Take {canary} back: {} is beyond a limit", worst.finding.metric)
+        }
+        (Verdict::Hold, true) => format!("Stop and look at {canary}: {because}, but not far"),
+        (Verdict::Hold, false) => {
+            format!("Stop and look at {canary}: {} is above a limit", worst.finding.metric)
+        }
+        (Verdict::InsufficientData, _) => {
+            match metrics.iter().filter_map(|metric| metric.finding.wait_ms).max().filter(|ms| *ms > 0) {
+                Some(ms) => format!("Not sure of {canary} yet: about {} more at this traffic", span(ms)),
+                None => format!("Not sure of {canary} yet"),
+            }
+        }
+        (Verdict::Proceed, _) => format!("{canary} may go on: nothing is shown against it"),
+    }
+}
+
+/// A metric's finding.
+pub(crate) fn title(recording: &Recording, unit: Unit, finding: &MetricFinding) -> String {
+    let canary = &recording.head.canary;
+    let comparative = match unit {
+        Unit::Ppm => "fails",
+        Unit::Us => "is slow",
+        Unit::Micro | Unit::Milli | Unit::Bytes => "is worse",
+    };
+    let against = finding.baseline.as_ref();
+    let no_errors = unit == Unit::Ppm && finding.canary.bad == 0 && against.is_none_or(|side| side.bad == 0);
+    match (finding.ratio_bp, unit) {
+        _ if finding.state == FindingState::NoData => "Its source has nothing: that is not health".to_owned(),
+        _ if finding.state == FindingState::SourceError => {
+            "Its source does not answer: that is not health".to_owned()
+        }
+        _ if finding.state == FindingState::BaselineFails => "The baseline fails too".to_owned(),
+        _ if finding.state == FindingState::CannotKnow => "No method can tell from this evidence".to_owned(),
+        _ if no_errors && finding.canary.requests > 0 => {
+            let all = finding.canary.requests + against.map_or(0, |side| side.requests);
+            format!("Not one of {} requests failed", thousands(all))
+        }
+        (Some(bp), Unit::Us) if finding.shown => {
+            format!("{canary} is slower: {} takes {} as long", quantile_word(finding), ratio(bp))
+        }
+        (Some(bp), _) if finding.shown => format!("{canary} {comparative} {} as often", ratio(bp)),
+        (None, Unit::Ppm) if finding.shown => {
+            let rate = share(finding.canary.bad, finding.canary.requests);
+            format!("{canary} fails in {rate} of requests, the baseline hardly ever")
+        }
+        _ if finding.shown => format!("{canary} is worse than tolerated"),
+        _ => match finding.verdict {
+            Verdict::Rollback | Verdict::Hold => format!("{canary} is above a limit"),
+            Verdict::InsufficientData => "No difference shown, but not enough seen to be sure".to_owned(),
+            Verdict::Proceed => "No worse than tolerated".to_owned(),
+        },
+    }
+}
+
+fn quantile_word(finding: &MetricFinding) -> String {
+    let name = finding.metric.as_str();
+    name.rsplit('_').next().filter(|word| word.starts_with('p')).unwrap_or("latency").to_owned()
+}
+
+/// What the evidence chart of a metric says.
+pub(crate) fn weighed(metric: &MetricReport) -> String {
+    let finding = &metric.finding;
+    match (metric.shown_ms.filter(|_| finding.shown), metric.excluded_ms) {
+        (Some(ms), _) => format!("Shown to be worse than tolerated after {}", span(ms)),
+        (None, Some(ms)) => format!("What must be excluded is excluded after {}", span(ms)),
+        (None, None) if finding.for_milli.is_none() => "Nothing has to be excluded here".to_owned(),
+        (None, None) => match finding.wait_ms.filter(|ms| *ms > 0) {
+            Some(ms) => format!("Not sure yet: about {} more at this traffic", span(ms)),
+            None => "Not sure yet, either way".to_owned(),
+        },
+    }
+}
+
+/// A figure in a metric's unit.
+pub fn figure(unit: Unit, value: i64) -> String {
+    match unit {
+        Unit::Ppm => ppm(value),
+        Unit::Us => micros(value),
+        Unit::Micro => millionths(value),
+        Unit::Milli => millionths(value.saturating_mul(1_000)),
+        Unit::Bytes => format!("{:.1} MiB", value as f64 / 1_048_576.0),
+    }
+}
+
+/// A side's figure of a finding, for people: `3.2% (32 of 1,000)`, `48 ms of 1,000 requests`.
+pub fn side(unit: Unit, side: Option<&taxiway_model::verdict::SideFinding>) -> String {
+    let Some(side) = side else { return "none".to_owned() };
+    match unit {
+        Unit::Ppm => {
+            let (bad, all) = (thousands(side.bad), thousands(side.requests));
+            format!("{} ({bad} of {all})", share(side.bad, side.requests))
+        }
+        _ => match side.value {
+            Some(value) => {
+                let value = figure(unit, value.min(i64::MAX as u64) as i64);
+                let what = if unit == Unit::Us { "requests" } else { "values" };
+                format!("{value} ({} {what})", thousands(side.requests))
+            }
+            None => "none".to_owned(),
+        },
+    }
+}
+
+/// What a version turned out to be.
+pub fn truth(truth: Truth) -> &'static str {
+    match truth {
+        Truth::Healthy => "healthy",
+        Truth::Bad => "bad",
+    }
+}
+
+/// A profile by its name.
+pub fn profile(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Standard => "standard",
+        Profile::Strict => "strict",
+    }
+}
