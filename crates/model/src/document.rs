@@ -12,6 +12,7 @@ mod checks;
 mod fields;
 pub mod init;
 pub mod keys;
+mod metric;
 mod node;
 mod parse;
 pub mod plain;
@@ -87,7 +88,8 @@ mod tests {
             analysis: {metrics: {error_rate: {measure: error_rate}}}\n\
             checks: [{name: a, at: end, http: {url: 'http://a'}}]\n";
         let probes = b"name: a\nowner: b\ntarget: {command: a, readiness: {tcp: true}}\ntraffic: {listen: '127.0.0.1:1'}\n";
-        for text in [&largest[..], short, probes] {
+        let measures = include_bytes!("../tests/it/measures.yaml");
+        for text in [&largest[..], short, probes, measures] {
             read(text, "/").expect("these descriptions are good");
         }
         let config = super::canary_config::read(include_bytes!("../tests/it/canary-analysis.yaml"));
@@ -106,7 +108,11 @@ mod tests {
             let query = |(metric, text): &(crate::ids::MetricName, String)| crate::metrics::Query {
                 metric: metric.clone(),
                 text: text.clone(),
-                shape: crate::metrics::Shape::Scalar { expression: text.clone(), every_ms: 1, why: "b".into() },
+                shape: crate::metrics::Shape::Scalar {
+                    expression: text.clone(),
+                    every_ms: 1,
+                    why: "b".into(),
+                },
             };
             Ok(asked.iter().map(query).collect())
         };

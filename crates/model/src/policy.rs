@@ -128,6 +128,41 @@ pub struct MetricPolicy {
     /// What to do when its source does not answer, or not in a way that can be read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: Missing,
+    /// The unit of its values, for people.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unit: Unit,
+}
+
+/// The unit of values that a source gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A plain number.
+    #[default]
+    Count,
+    /// 0 to 100.
+    Percent,
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    S,
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    /// A value in millionths of the unit, for people.
+    pub fn words(self, micro: i64) -> String {
+        let value = micro as f64 / 1e6;
+        match self {
+            Self::Count => format!("{value}"),
+            Self::Percent => format!("{value}%"),
+            Self::Ms => format!("{value} ms"),
+            Self::S => format!("{value} s"),
+            Self::Bytes if value >= 1_048_576.0 => format!("{:.1} MiB", value / 1_048_576.0),
+            Self::Bytes => format!("{value} B"),
+        }
+    }
 }
 
 /// Which way a metric is worse.
@@ -204,8 +239,8 @@ pub enum Measure {
         budget_ppm: u32,
         /// The SLO's time window.
         window_ms: u64,
-        /// Whether a source counts (the built-in error rate otherwise).
-        by_query: bool,
+        /// What counts.
+        by: Counter,
     },
     /// Requests against the share that was routed: lost, hung and refused ones. No bands.
     Throughput,
@@ -219,6 +254,18 @@ pub enum Measure {
     Cost,
 }
 
+/// What counts the requests of an SLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counter {
+    /// The router: failed requests.
+    Router,
+    /// A source, the bad ones.
+    Bad,
+    /// A source, the good ones.
+    Good,
+}
+
 impl Measure {
     /// Whether it comes from a source by query.
     pub fn is_query(self) -> bool {
@@ -227,7 +274,7 @@ impl Measure {
             Self::QueryCounts
                 | Self::QueryBuckets { .. }
                 | Self::QueryValues { .. }
-                | Self::Burn { by_query: true, .. }
+                | Self::Burn { by: Counter::Bad | Counter::Good, .. }
         )
     }
 
@@ -262,6 +309,7 @@ impl MetricPolicy {
             rollback_below: None,
             on_no_data: Missing::Rollback,
             on_error: Missing::Rollback,
+            unit: Unit::Count,
         }
     }
 
@@ -274,15 +322,15 @@ impl MetricPolicy {
 impl AnalysisPolicy {
     /// A profile with the bands of the annex, as R4.3 has them.
     pub fn of(profile: Profile) -> Self {
-        let (error_tolerance, error_rollback) = match profile {
-            Profile::Standard => (11_000, None),
-            Profile::Strict => (10_000, Some(10_000)),
+        let (error_tolerance, error_slack, error_rollback) = match profile {
+            Profile::Standard => (11_000, 1_000, None),
+            Profile::Strict => (10_000, 0, Some(10_000)),
         };
         let name = |name: &str| MetricName::new(name).expect("a valid name");
         let error_rate = MetricPolicy {
             tolerance_bp: error_tolerance,
             red_bp: 20_000,
-            slack_ppm: 1_000,
+            slack_ppm: error_slack,
             hold_above: Some(10_000),
             rollback_above: error_rollback,
             weight: 3,

@@ -2,33 +2,38 @@
 
 use super::by_query::{self, Included};
 use super::fields::Fields;
+use super::node::Value;
 use super::problem::Code;
-use super::source;
 use super::traffic::Traffic;
-use super::value::{self, Read};
-use crate::ids::{MetricName, StepName};
-use crate::metrics::{Shape, TakeApart};
-use crate::policy::{AnalysisPolicy, Exclusion, Measure, MetricPolicy, Preflight, Profile};
-use crate::service::Strategy;
+use super::{metric, source, value};
+use crate::ids::MetricName;
+use crate::metrics::TakeApart;
+use crate::policy::{AnalysisPolicy, Counter, Exclusion, Measure, Preflight, Prices, Profile};
+use crate::service::{ProcessLimits, Strategy};
 use crate::weight::WeightBp;
 
+/// What the metrics of an analysis may name, and what they are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) strategy: Option<&'a Strategy>,
+    pub(super) traffic: Option<&'a Traffic>,
+    pub(super) limits: Option<&'a ProcessLimits>,
+    pub(super) included: Option<Included<'a>>,
+    pub(super) promql: Option<&'a TakeApart<'a>>,
+}
+
 /// Reads the analysis; the steps and endpoint classes its metrics name must exist.
-pub(super) fn read(
-    fields: &Fields<'_, '_>,
-    strategy: Option<&Strategy>,
-    traffic: Option<&Traffic>,
-    included: Option<Included<'_>>,
-    promql: Option<&TakeApart<'_>>,
-) -> Option<AnalysisPolicy> {
+pub(super) fn read(fields: &Fields<'_, '_>, around: &Around<'_>) -> Option<AnalysisPolicy> {
     let profile = match fields.word("profile")? {
         "strict" => Profile::Strict,
         _ => Profile::Standard,
     };
     let mut policy = AnalysisPolicy::of(profile);
     policy.sources = source::named(fields);
-    source::put(fields, &mut policy.sources, promql);
+    source::put(fields, &mut policy.sources, around.promql);
+    policy.prices = prices(fields);
     for (name, inner) in fields.named("metrics") {
-        metric(&name, &inner, &mut policy, strategy, traffic);
+        metric::read(&name, &inner, &mut policy, around);
     }
     for key in ["false_alarm", "false_pass"] {
         let Some(ppm) = fields.fine_share(key) else { continue };
@@ -50,7 +55,9 @@ pub(super) fn read(
         Some("off") => Preflight::Off,
         _ => Preflight::Warn,
     };
-    by_query::apply(fields, &mut policy, included, strategy);
+    by_query::apply(fields, &mut policy, around.included, around.strategy);
+    slo(fields, &mut policy, around);
+    cost(fields, &mut policy, around);
     source::unused(fields, &policy.sources);
     if !policy.metrics.iter().any(|metric| metric.required) {
         let hint = "leave at least one metric `required`, or set `analysis: false` on the steps";
@@ -82,194 +89,56 @@ fn exclusions(fields: &Fields<'_, '_>) -> Vec<Exclusion> {
     rules
 }
 
-/// What a metric of this name measures, if the name says it.
-fn measure_of(word: &str) -> Option<Measure> {
-    let quantile_bp = match word {
-        "error_rate" => return Some(Measure::ErrorRate),
-        "latency_p50" => 5_000,
-        "latency_p90" => 9_000,
-        "latency_p95" => 9_500,
-        "latency_p99" => 9_900,
-        _ => return None,
-    };
-    Some(Measure::Latency { quantile_bp })
-}
-
-fn metric(
-    name: &str,
-    fields: &Fields<'_, '_>,
-    policy: &mut AnalysisPolicy,
-    strategy: Option<&Strategy>,
-    traffic: Option<&Traffic>,
-) {
-    let name = match MetricName::new(name) {
-        Ok(name) => name,
-        Err(error) => {
-            fields.context.problem(Code::BadValue, fields.at, &fields.path, &error.to_string(), "");
-            return;
-        }
-    };
-    let by_query = policy.shape_of(&name).map(Shape::measure);
-    let measure = match fields.word("measure") {
-        _ if by_query.is_some() || source::asks(fields) => {
-            if fields.given("measure").is_some() {
-                let hint = "remove `measure`: the query says it";
-                fields.problem(Code::Conflict, "measure", "a metric by query measures its query", hint);
-            }
-            match by_query {
-                Some(measure) => Some(measure),
-                None => return,
-            }
-        }
-        Some(word) => measure_of(word),
-        None if fields.given("measure").is_some() => return,
-        None => measure_of(name.as_str()),
-    };
-    let Some(measure) = measure else {
-        let message = format!("what `{name}` measures is not said");
-        let known = ["error_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99"];
-        let hint = match value::nearest(name.as_str(), known.into_iter()) {
-            Some(near) => format!("did you mean `{near}`? Else add `measure`"),
-            None => format!("add `measure` with one of: {}", known.join(", ")),
-        };
-        fields.context.problem(Code::MissingKey, fields.at, &fields.path, &message, &hint);
+/// The plain form of an objective: the burn of the built-in failures.
+fn slo(fields: &Fields<'_, '_>, policy: &mut AnalysisPolicy, around: &Around<'_>) {
+    let Some(given) = fields.given("slo") else { return };
+    if !matches!(given.value, Value::Map(_)) {
         return;
+    }
+    let Some(inner) = fields.section("slo") else { return };
+    let (objective, window_ms) = (inner.fine_share("objective"), inner.span("window"));
+    let (Some(objective), Some(window_ms)) = (objective, window_ms) else { return };
+    let Some(budget_ppm) = metric::budget(&inner, objective) else { return };
+    let name = MetricName::new("burn").expect("a valid name");
+    if policy.metrics.iter().any(|metric| metric.name == name) {
+        let hint = "remove `slo`, or rename the metric";
+        fields.problem(Code::DuplicateName, "slo", "there is a metric `burn` too", hint);
+        return;
+    }
+    let measure = Measure::Burn { budget_ppm, window_ms, by: Counter::Router };
+    let burn = metric::base(name, measure, policy, around);
+    policy.metrics.push(burn);
+}
+
+fn prices(fields: &Fields<'_, '_>) -> Option<Prices> {
+    let inner = fields.section("cost")?;
+    let amount = |key: &str| {
+        let text = inner.text(key)?;
+        match value::decimal_micro(&text) {
+            Ok(micro) => Some(micro),
+            Err(fault) => {
+                inner.problem(fault.code, key, &fault.message, &fault.hint);
+                None
+            }
+        }
     };
-    let place = policy.metrics.iter().position(|known| known.name == name);
-    let like = policy
-        .metrics
-        .iter()
-        .position(|known| std::mem::discriminant(&known.measure) == std::mem::discriminant(&kin(measure)));
-    let mut base = policy.metrics[place.or(like).expect("a profile has a metric of either kind")].clone();
-    if measure.is_query() {
-        (base.hold_above, base.rollback_above) = (None, None);
-    }
-    let metric = bands(fields, MetricPolicy { name, measure, ..base }, strategy, traffic);
-    match place {
-        Some(place) => policy.metrics[place] = metric,
-        None => policy.metrics.push(metric),
-    }
+    let (cpu, memory, currency) = (amount("cpu_hour"), amount("memory_gib_hour"), inner.text("currency"));
+    Some(Prices { cpu_hour_micro: cpu?, memory_gib_hour_micro: memory?, currency: currency? })
 }
 
-/// The built-in measure whose bands a metric begins with.
-fn kin(measure: Measure) -> Measure {
-    match measure {
-        Measure::QueryBuckets { quantile_bp } => Measure::Latency { quantile_bp },
-        Measure::QueryCounts | Measure::QueryValues { .. } => Measure::ErrorRate,
-        own => own,
-    }
-}
-
-/// The metric with the bands its owner has set.
-fn bands(
-    fields: &Fields<'_, '_>,
-    mut metric: MetricPolicy,
-    strategy: Option<&Strategy>,
-    traffic: Option<&Traffic>,
-) -> MetricPolicy {
-    if let Some(over) = fields.percent("tolerance") {
-        metric.tolerance_bp = 10_000 + over;
-    }
-    if let Some(red) = fields.multiple("red") {
-        metric.red_bp = red;
-    }
-    if metric.red_bp <= metric.tolerance_bp {
-        let key = if fields.given("red").is_some() { "red" } else { "tolerance" };
-        let (red, over) = (metric.red_bp, metric.tolerance_bp - 10_000);
-        let message = format!(
-            "red begins at {}% over the baseline, within the tolerance of {}%",
-            (red - 10_000) / 100,
-            over / 100
-        );
-        fields.problem(Code::Conflict, key, &message, "red must lie beyond the tolerance");
-    }
-    if let Some(slack) = fields.fine_share("slack") {
-        metric.slack_ppm = slack;
-    }
-    let unit = |text: &str| absolute(metric.measure, text);
-    if let Some(band) = fields.band("hold_above", unit) {
-        metric.hold_above = band.value();
-    }
-    if let Some(band) = fields.band("rollback_above", unit) {
-        metric.rollback_above = band.value();
-    }
-    if let (Some(hold), Some(rollback)) = (metric.hold_above, metric.rollback_above)
-        && hold > rollback
-    {
-        // A rollback band below the hold band leaves nothing to hold for.
-        if fields.given("hold_above").is_some() {
-            let message = "it goes back before it could hold";
-            fields.problem(Code::Conflict, "hold_above", message, "hold_above lies below rollback_above");
+/// Prices judge the metric `cost`, for show unless it says more; the metric needs prices.
+fn cost(fields: &Fields<'_, '_>, policy: &mut AnalysisPolicy, around: &Around<'_>) {
+    let judged = policy.metrics.iter().any(|metric| metric.measure == Measure::Cost);
+    match (fields.given("cost").is_some(), judged) {
+        (true, false) => {
+            let name = MetricName::new("cost").expect("a valid name");
+            let cost = metric::base(name, Measure::Cost, policy, around);
+            policy.metrics.push(cost);
         }
-        metric.hold_above = None;
-    }
-    metric.required = fields.flag("required").unwrap_or(metric.required);
-    metric.weight = fields.whole("weight").map_or(metric.weight, |weight| weight as u32);
-    if let Some(step) = fields.name("from_step", StepName::new) {
-        metric.from_step = index_of(fields, &step, strategy);
-    }
-    if let Some(endpoint) = fields.name("endpoint", MetricName::new) {
-        metric.endpoint = Some(class_of(fields, endpoint.as_str(), traffic));
-    }
-    metric
-}
-
-/// An absolute band in the metric's unit: parts per million or microseconds.
-fn absolute(measure: Measure, text: &str) -> Read<u64> {
-    let is_share = text.ends_with('%');
-    match measure {
-        Measure::ErrorRate if !is_share && value::span_us(text).is_ok() => value::fault(
-            Code::WrongUnit,
-            format!("`{text}` is a time, and this metric is a share"),
-            "write one like 1%",
-        ),
-        Measure::Latency { .. } if is_share => value::fault(
-            Code::WrongUnit,
-            format!("`{text}` is a share, and this metric is a time"),
-            "write one like 500ms",
-        ),
-        Measure::Latency { .. } | Measure::QueryBuckets { .. } => value::span_us(text),
-        Measure::QueryValues { .. } | Measure::Cost => value::decimal_micro(text),
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts | Measure::Throughput => {
-            value::share(text, 1_000_000, false)
+        (false, true) => {
+            let hint = "add analysis.cost: {cpu_hour: 0.04, memory_gib_hour: 0.005}";
+            fields.problem(Code::MissingKey, "metrics", "cost is judged, and there are no prices", hint);
         }
-        Measure::Burn { .. } => value::decimal_micro(text).map(|micro| micro / 1_000),
-        Measure::Memory => value::size(text),
-        Measure::Cpu => value::cores(text),
+        _ => {}
     }
-}
-
-fn index_of(fields: &Fields<'_, '_>, step: &StepName, strategy: Option<&Strategy>) -> u16 {
-    let steps = strategy.map(|strategy| strategy.steps.as_slice()).unwrap_or_default();
-    if let Some(index) = steps.iter().position(|known| known.name == *step) {
-        return index as u16;
-    }
-    if strategy.is_some() {
-        let names: Vec<_> = steps.iter().map(|step| step.name.as_str()).collect();
-        let hint = match value::nearest(step.as_str(), names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the steps: {}", names.join(", ")),
-        };
-        fields.problem(Code::BadValue, "from_step", &format!("there is no step `{step}`"), &hint);
-    }
-    0
-}
-
-fn class_of(fields: &Fields<'_, '_>, class: &str, traffic: Option<&Traffic>) -> String {
-    if let Some(traffic) = traffic {
-        let names: Vec<_> = traffic.listen.endpoint_classes.iter().map(|known| known.name.as_str()).collect();
-        if class != "other" && !names.contains(&class) {
-            let hint = match value::nearest(class, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "add it to `traffic.endpoints`".to_owned(),
-            };
-            fields.problem(
-                Code::BadValue,
-                "endpoint",
-                &format!("there is no endpoint class `{class}`"),
-                &hint,
-            );
-        }
-    }
-    class.to_owned()
 }

@@ -29,9 +29,14 @@ pub(super) fn read(
     let internal_users = traffic.as_ref().and_then(|traffic| traffic.internal_users.clone());
     let strategy = by_query::strategy(&file, included)
         .or_else(|| strategy::read(&file, replicas, internal_users.as_ref()));
-    let mut analysis = file
-        .section_or_empty("analysis")
-        .and_then(|fields| analysis::read(&fields, strategy.as_ref(), traffic.as_ref(), included, promql));
+    let around = analysis::Around {
+        strategy: strategy.as_ref(),
+        traffic: traffic.as_ref(),
+        limits: target.as_ref().map(|target| &target.process.limits),
+        included,
+        promql,
+    };
+    let mut analysis = file.section_or_empty("analysis").and_then(|fields| analysis::read(&fields, &around));
     let checks = checks::read(&file, "checks", true);
     let deadlines = file.section_or_empty("deadlines").and_then(|fields| deadlines(&fields));
     let concurrency = file.word("concurrency").map(concurrency);

@@ -3,5 +3,6 @@
 mod canary_config;
 mod document_bad;
 mod document_good;
+mod measures;
 mod reference;
 mod sources;

@@ -12,7 +12,7 @@ use super::one_sided::Trail;
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::metrics::{Sample, Tally};
-use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
+use taxiway_model::policy::{AnalysisPolicy, Counter, Measure, MetricPolicy};
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
 use taxiway_stats::{Arm, Window, burn, interval};
@@ -75,7 +75,7 @@ impl Evidence {
     pub(super) fn fold(&mut self, metric: &MetricPolicy, window: &taxiway_model::evidence::Window) {
         let (canary, baseline) = if metric.measure.is_query() {
             let Some(Sample::Counts { canary, baseline }) = window.metrics.get(&metric.name) else { return };
-            (classes(*canary), classes(*baseline))
+            (classes(metric, *canary), classes(metric, *baseline))
         } else {
             (of_endpoint(&window.canary, metric), of_endpoint(&window.baseline, metric))
         };
@@ -268,11 +268,13 @@ fn of_endpoint(classes: &Classes, metric: &MetricPolicy) -> Classes {
     classes.iter().filter(|(class, _)| wanted(class)).map(|(c, counts)| (c.clone(), counts.clone())).collect()
 }
 
-fn classes(tally: Tally) -> Classes {
+fn classes(metric: &MetricPolicy, tally: Tally) -> Classes {
     if tally.total == 0 {
         return Classes::new();
     }
-    let bad = tally.bad.min(tally.total);
+    let counted = tally.bad.min(tally.total);
+    let good = matches!(metric.measure, Measure::Burn { by: Counter::Good, .. });
+    let bad = if good { tally.total - counted } else { counted };
     let counts =
         Counts { requests: tally.total, status: [0, tally.total - bad, 0, 0, bad], ..Counts::default() };
     Classes::from([(String::new(), counts)])

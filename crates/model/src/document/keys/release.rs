@@ -1,5 +1,6 @@
 //! Keys of how a version is released and judged.
 
+use super::metric::{COST, METRIC, SLO};
 use super::source::SOURCE;
 use super::{Kind, Need, Section, key};
 
@@ -228,6 +229,18 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             "What becomes of a start whose steps would not see enough with the recent traffic.",
         ),
         key(
+            "slo",
+            Kind::Short(&Kind::OneOrMany(&Kind::Path), &SLO),
+            Need::Optional,
+            "An objective whose burn is judged: OpenSLO v1 documents, or the objective itself.",
+        ),
+        key(
+            "cost",
+            Kind::Section(&COST),
+            Need::Optional,
+            "What resources cost; judges `cost`, for show unless it says more.",
+        ),
+        key(
             "file",
             Kind::Path,
             Need::Optional,
@@ -239,12 +252,7 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             Need::Optional,
             "Where the queries of `file` are put to: a source, or the name of one of `sources`.",
         ),
-        key(
-            "sources",
-            Kind::Named(&SOURCE),
-            Need::Optional,
-            "Sources by name, for metrics that name them.",
-        ),
+        key("sources", Kind::Named(&SOURCE), Need::Optional, "Sources by name, for metrics that name them."),
     ],
 };
 
@@ -257,92 +265,6 @@ const PREFLIGHT: &[(&str, &str)] = &[
 const PROFILES: &[(&str, &str)] = &[
     ("standard", "tolerance 10% for the error rate and 20% for p95; red above 2x and 1.5x"),
     ("strict", "tolerance 0% and 20%; any shown regression rolls back, so does an error rate above 1%"),
-];
-
-pub(in crate::document) static METRIC: Section = Section {
-    name: "metric",
-    doc: "Bands of one metric, relative to the baseline and absolute.",
-    one_of: &[],
-    keys: &[
-        key(
-            "measure",
-            Kind::Word(MEASURES),
-            Need::From("the metric's name, where it is one of these"),
-            "What is measured.",
-        ),
-        key(
-            "source",
-            Kind::Text,
-            Need::From("the only one of `sources`"),
-            "The name of the source its query is put to.",
-        ),
-        key("query", Kind::Text, Need::Optional, "PromQL, taken apart into counts where it can be."),
-        key("bad", Kind::Text, Need::Optional, "What counts the bad ones, in the source's language."),
-        key("total", Kind::Text, Need::Optional, "What counts all of them."),
-        key("value", Kind::Text, Need::Optional, "What gives a value, in the source's language."),
-        key(
-            "tolerance",
-            Kind::Percent,
-            Need::From("the profile's"),
-            "Up to this much worse than the baseline is tolerated.",
-        ),
-        key(
-            "red",
-            Kind::Multiple,
-            Need::From("2x for errors, 1.5x for latency"),
-            "Beyond this multiple of the baseline it goes back.",
-        ),
-        key(
-            "slack",
-            Kind::FineShare,
-            Need::From("0.1% for errors"),
-            "Share of requests added to what is tolerated, whatever the baseline.",
-        ),
-        key(
-            "hold_above",
-            Kind::Band,
-            Need::From("1% for errors, 2s for latency"),
-            "Above it the release holds, whatever the baseline.",
-        ),
-        key(
-            "rollback_above",
-            Kind::Band,
-            Need::From("none; 1% for errors under `strict`"),
-            "Above it the release goes back, whatever the baseline.",
-        ),
-        key(
-            "required",
-            Kind::Flag,
-            Need::Default("true"),
-            "Whether it decides; `false` shows it only (dry run).",
-        ),
-        key(
-            "weight",
-            Kind::Whole(1, 1_000),
-            Need::Default("3"),
-            "Share of the false-alarm chance, relative to the other metrics.",
-        ),
-        key(
-            "from_step",
-            Kind::Name,
-            Need::From("the first step"),
-            "The name of the first step at which it counts.",
-        ),
-        key(
-            "endpoint",
-            Kind::Name,
-            Need::From("all requests"),
-            "Only requests of this class of `traffic.endpoints`.",
-        ),
-    ],
-};
-
-const MEASURES: &[(&str, &str)] = &[
-    ("error_rate", "share of failed requests: 5xx, timeouts, connection errors"),
-    ("latency_p50", "the latency distribution, shown at its median"),
-    ("latency_p90", "the same at p90"),
-    ("latency_p95", "the same at p95"),
-    ("latency_p99", "the same at p99"),
 ];
 
 pub(in crate::document) static EXCLUDE: Section = Section {
