@@ -4,11 +4,10 @@
 //! evidence, with the cost of the mixtures as measured (see `taxiway_stats::preflight`), with the
 //! dispersion of failures and the noise between instances that the normal profile has shown.
 
-mod mix;
+pub mod mix;
 mod power;
 mod warnings;
 
-pub use mix::differs;
 pub use warnings::{permitted, start_warnings};
 
 use power::Power;
@@ -95,13 +94,16 @@ fn reckon(plan: &Plan, traffic: Traffic, classes: &Classes, wanted_bp: Option<u3
 
 /// Whether a step compares a canary with a live baseline.
 fn is_compared(plan: &Plan, step: &Step) -> bool {
-    plan.baseline.is_some()
-        && step.analysis
-        && step.weight > WeightBp::ZERO
-        && step.weight < WeightBp::ALL
+    plan.baseline.is_some() && step.analysis && step.weight > WeightBp::ZERO && step.weight < WeightBp::ALL
 }
 
-fn one(power: &Power<'_>, plan: &Plan, step: &Step, past: &[preflight::Step], wanted_bp: u32) -> StepForecast {
+fn one(
+    power: &Power<'_>,
+    plan: &Plan,
+    step: &Step,
+    past: &[preflight::Step],
+    wanted_bp: u32,
+) -> StepForecast {
     let compared = is_compared(plan, step);
     let share = f64::from(step.weight.bp()) / 1e4;
     let instances = (u64::from(step.canary_instances(plan.version.target.replicas)), power.instances(step));
@@ -131,7 +133,8 @@ fn one(power: &Power<'_>, plan: &Plan, step: &Step, past: &[preflight::Step], wa
 fn endpoints(plan: &Plan, traffic: &Traffic, classes: &Classes) -> Vec<EndpointForecast> {
     let all = total(classes).requests;
     let Some(step) = plan.steps.iter().find(|step| is_compared(plan, step)) else { return Vec::new() };
-    let on_step = traffic.rps_milli as f64 / 1e3 * f64::from(step.weight.bp()) / 1e4 * step.bake_ms as f64 / 1e3;
+    let on_step =
+        traffic.rps_milli as f64 / 1e3 * f64::from(step.weight.bp()) / 1e4 * step.bake_ms as f64 / 1e3;
     let seen = classes.iter().filter(|(_, counts)| counts.requests > 0);
     seen.map(|(class, counts)| EndpointForecast {
         class: class.clone(),

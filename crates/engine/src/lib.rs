@@ -12,6 +12,7 @@
 mod clock;
 mod execute;
 mod measure;
+mod normal;
 mod observe;
 pub mod ports;
 mod runner;

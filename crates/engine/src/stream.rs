@@ -10,8 +10,8 @@ use taxiway_model::control::Snapshot;
 use taxiway_model::decision::Report;
 use taxiway_model::event::Event;
 use taxiway_model::evidence::Classes;
-use taxiway_model::ids::{Digest, ReleaseId, StreamId, VersionName};
-use taxiway_model::observation::{Observations, Observed};
+use taxiway_model::ids::{Digest, Generation, ReleaseId, StreamId, VersionName};
+use taxiway_model::observation::{Observations, Observed, Watched};
 use taxiway_model::record::Recorded;
 use taxiway_model::time::Timestamp;
 
@@ -63,6 +63,33 @@ pub(crate) struct Trouble {
     pub(crate) last_ms: u64,
 }
 
+/// What is being watched, each since when on the monotonic clock.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watching {
+    workload: Option<(Generation, u64)>,
+    routes: Option<(Generation, u64)>,
+    exposed: Option<(Timestamp, u64)>,
+}
+
+impl Watching {
+    /// How long each has been watched by now.
+    pub(crate) fn look(&mut self, state: &Environment, now_ms: u64) -> Watched {
+        let exposed = state.flight.as_ref().and_then(|flight| flight.exposed_at);
+        self.exposed = self.exposed.filter(|_| exposed.is_some());
+        Watched {
+            workload_ms: since(&mut self.workload, state.workload.generation, now_ms),
+            routes_ms: since(&mut self.routes, state.routes.generation, now_ms),
+            exposed_ms: exposed.map_or(0, |at| since(&mut self.exposed, at, now_ms)),
+        }
+    }
+}
+
+fn since<T: Copy + PartialEq>(seen: &mut Option<(T, u64)>, what: T, now_ms: u64) -> u64 {
+    let (_, from_ms) = *seen.filter(|(old, _)| *old == what).get_or_insert((what, now_ms));
+    *seen = Some((what, from_ms));
+    now_ms.saturating_sub(from_ms)
+}
+
 pub(crate) struct Stream {
     pub(crate) state: Environment,
     loaded: bool,
@@ -81,9 +108,13 @@ pub(crate) struct Stream {
     pub(crate) refused: Option<String>,
     /// Since when a port does not answer.
     pub(crate) silent: BTreeMap<&'static str, Timestamp>,
-    /// Cumulative counts of each version when the release in flight was first seen.
     /// What was taken of the counts of a source of metrics.
     pub(crate) measured: Option<crate::measure::Measured>,
+    /// How the running version answers while nothing is released.
+    pub(crate) normal: crate::normal::Watch,
+    /// Since when (monotonic) this process has watched the newest intents and the exposure.
+    pub(crate) watching: Watching,
+    /// Cumulative counts of each version when the release in flight was first seen.
     pub(crate) flight_base: Option<(ReleaseId, BTreeMap<VersionName, Classes>)>,
     pub(crate) report: Report,
     pub(crate) seen: Option<Observations>,
@@ -108,6 +139,8 @@ impl Stream {
             refused: None,
             silent: BTreeMap::new(),
             measured: None,
+            normal: crate::normal::Watch::default(),
+            watching: Watching::default(),
             flight_base: None,
             report: Report::default(),
             seen: None,

@@ -83,6 +83,15 @@ pub enum Reply {
     Done,
 }
 
+/// What one instance has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Answered {
+    /// Requests that ended by its doing.
+    pub requests: u64,
+    /// Of those, 5xx answers, timeouts and connection errors.
+    pub failed: u64,
+}
+
 /// Everything counted for one service since the proxy started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -105,6 +114,9 @@ pub struct Snapshot {
     /// Requests and streams still open, by instance address: what draining waits for.
     #[serde(default)]
     pub open_at: BTreeMap<String, u64>,
+    /// What each instance has answered, by version and address, while it is in the table.
+    #[serde(default)]
+    pub answered_at: BTreeMap<VersionName, BTreeMap<String, Answered>>,
     /// When the last request was routed to each version.
     pub last_routed: BTreeMap<VersionName, Timestamp>,
     /// When the first request was routed to each version.

@@ -6,10 +6,11 @@
 //! that hides a canary's errors by avoiding it falsifies the measurement.
 
 use crate::clock::Mono;
-use crate::counts::Counter;
+use crate::counts::{Counter, End};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use taxiway_model::control::Answered;
 use taxiway_model::route::ActiveHealth;
 
 /// Failures in a row that take an instance out. One refused connection happens at any restart.
@@ -27,13 +28,17 @@ pub struct Health {
     /// Non-zero while probes say it is ill.
     ill: AtomicU64,
     detail: Mutex<Detail>,
-    open: Box<[Open]>,
+    cores: Box<[Core]>,
 }
 
-/// Requests one core has under way; a cache line each, since cores write them all the time.
+/// What one core counts; a cache line each, since cores write them all the time.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Open(Counter);
+struct Core {
+    open: Counter,
+    answered: Counter,
+    failed: Counter,
+}
 
 #[derive(Debug, Default)]
 struct Detail {
@@ -47,17 +52,43 @@ struct Detail {
 impl Health {
     /// An instance nothing is known of, with room for the counts of so many cores.
     pub fn new(cores: usize) -> Self {
-        Self { open: (0..cores).map(|_| Open::default()).collect(), ..Self::default() }
+        Self { cores: (0..cores).map(|_| Core::default()).collect(), ..Self::default() }
     }
 
     /// Requests and streams a core has open at it.
     pub fn open(&self, core: usize) -> &Counter {
-        &self.open[core].0
+        &self.cores[core].open
+    }
+
+    /// Counts how a request ended here. Only the owning core may call this.
+    pub fn ended(&self, core: usize, end: End) {
+        let failed = match end {
+            End::Status(code) => code >= 500,
+            End::Timeout | End::ConnectError => true,
+            End::Client => return,
+        };
+        self.cores[core].answered.bump();
+        if failed {
+            self.cores[core].failed.bump();
+        }
+    }
+
+    /// The answer began well and broke off: the request, already counted, failed after all.
+    pub fn broke_off(&self, core: usize) {
+        self.cores[core].failed.bump();
+    }
+
+    /// What it has answered over all cores.
+    pub fn answered(&self) -> Answered {
+        self.cores.iter().fold(Answered::default(), |sum, core| Answered {
+            requests: sum.requests + core.answered.get(),
+            failed: sum.failed + core.failed.get(),
+        })
     }
 
     /// Requests and streams open at it over all cores.
     pub fn open_total(&self) -> u64 {
-        self.open.iter().map(|core| core.0.get()).sum()
+        self.cores.iter().map(|core| core.open.get()).sum()
     }
 
     /// Whether it may get requests.

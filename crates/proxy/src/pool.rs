@@ -8,7 +8,7 @@
 use crate::answer::{Answer, Returning};
 use crate::body::{Fault, Upload};
 use crate::clock::{Clock, Mono};
-use crate::counts::Counter;
+use crate::counts::{Counter, End};
 use crate::health::Health;
 use crate::line::{Cutter, Home, Line};
 use http::header::UPGRADE;
@@ -120,6 +120,16 @@ impl Pool {
     /// Requests and streams this core has under way there.
     pub fn open(&self) -> &Counter {
         self.health.open(self.core)
+    }
+
+    /// Counts how a request ended there.
+    pub fn ended(&self, end: End) {
+        self.health.ended(self.core, end);
+    }
+
+    /// Counts an answer that broke off after a good beginning.
+    pub fn broke_off(&self) {
+        self.health.broke_off(self.core);
     }
 
     /// Closes every connection and tunnel, open or not; says how many requests that cuts off.

@@ -224,6 +224,9 @@ impl Tally {
         if self.ended.is_none() {
             self.ended = Some(end);
             self.view.sides[self.version].slots[self.class].ended(end, now.since_us(self.begun));
+            if let Some(pool) = &self.pool {
+                pool.ended(end);
+            }
         }
     }
 
@@ -241,6 +244,9 @@ impl Tally {
     pub fn broke_off(&mut self) {
         if matches!(self.ended, Some(End::Status(code)) if code < 500) {
             self.view.sides[self.version].slots[self.class].broke_off();
+            if let Some(pool) = &self.pool {
+                pool.broke_off();
+            }
             self.ended = Some(End::ConnectError);
         }
     }

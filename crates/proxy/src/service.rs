@@ -260,7 +260,12 @@ impl Service {
             ..Snapshot::default()
         };
         self.ledger.read(&self.clock, &mut snapshot);
-        for ((_, address), health) in &*self.lock_health() {
+        for ((version, address), health) in &*self.lock_health() {
+            snapshot
+                .answered_at
+                .entry(version.clone())
+                .or_default()
+                .insert(address.clone(), health.answered());
             *snapshot.open_at.entry(address.clone()).or_default() += health.open_total();
             if let Some(why) = health.why_out(now) {
                 snapshot.unhealthy.insert(address.clone(), why);

@@ -194,5 +194,5 @@ pub(crate) fn understood(stored: &StoredRecord) -> Recorded<Event> {
 
 /// Whether a hold of this kind, ended by a person, lets a judged version pass.
 pub(crate) fn takes_upon_oneself(hold: Hold) -> bool {
-    matches!(hold, Hold::Verdict | Hold::Evidence)
+    matches!(hold, Hold::Verdict | Hold::Baseline | Hold::Evidence)
 }

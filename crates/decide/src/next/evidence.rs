@@ -2,7 +2,7 @@
 
 use super::{Draft, Situation};
 use crate::environment::Flight;
-use crate::judge::{WINDOW_MS_MAX, WINDOW_MS_MIN, WINDOW_REQUESTS};
+use crate::judge::{self, WINDOW_MS_MAX};
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Event, Hold};
 use taxiway_model::evidence::{Classes, Gauge, Gauges, Window, total};
@@ -21,8 +21,7 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
     let Some(traffic) = situation.seen.traffic.known() else { return };
     let span_ms = traffic.since_window_ms;
     let (canary, baseline) = sides(situation, flight, traffic);
-    let enough = total(&canary).requests >= WINDOW_REQUESTS && span_ms >= WINDOW_MS_MIN;
-    if !enough && span_ms < WINDOW_MS_MAX {
+    if !judge::is_full(total(&canary).requests, span_ms) {
         return;
     }
     let window = Window {
@@ -115,13 +114,16 @@ pub(super) fn suffices(
     if !step.analysis || flight.plan.baseline.is_none() || flight.waived {
         return true;
     }
-    let Some(judgement) = &flight.judgement else {
+    if flight.judgement.is_none() {
         draft.wait(WaitingOn::Evidence {
             sentence: "waiting for the first judgement".to_owned(),
             left_ms: None,
         });
         return false;
-    };
+    }
+    // What is on record is when the message last changed; the figures are of now.
+    let question = judge::question(&flight.plan, index);
+    let judgement = judge::judge(&flight.plan.analysis, &flight.evidence, question);
     match judgement.verdict {
         Verdict::Proceed => return true,
         Verdict::Hold => return flight.accepted.is_some_and(|taken| taken.step == index),

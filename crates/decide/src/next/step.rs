@@ -249,7 +249,14 @@ fn judged(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, d
         return false;
     }
     let question = judge::question(&flight.plan, index);
-    let judgement = judge::judge(&flight.plan.analysis, &flight.evidence, question);
+    let (policy, seen) = (&flight.plan.analysis, &flight.evidence);
+    if let Some(old) = flight.judgement.as_ref().filter(|old| old.verdict < Verdict::Hold)
+        && judge::says_the_same(policy, seen, question, old)
+    {
+        // Nothing to act on, and nothing that is not on record: the words can wait.
+        return draft.decided();
+    }
+    let judgement = judge::judge(policy, seen, question);
     let news = flight.judgement.as_ref().is_none_or(|old| !judge::same_message(old, &judgement));
     if news {
         let boxed = Box::new(judgement.clone());

@@ -143,8 +143,8 @@ fn an_outage_of_both_sides_holds_for_a_person() {
     split v1 | v2 10%
     verdict HOLD
     verdict HOLD
-    hold Verdict: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400)
-    -> waiting for a person: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400) (taxiway resume, promote or abort)
+    hold Baseline: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400)
+    -> waiting for a person: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400) (it goes on by itself when the baseline recovers; taxiway resume, promote or abort)
     ");
     world.ask(&Command::Abort).unwrap();
     world.wait(2);

@@ -6,6 +6,7 @@ mod canary;
 mod checks;
 mod people;
 mod properties;
+mod rules;
 mod strategies;
 mod trouble;
 mod world;

@@ -172,6 +172,24 @@ fn endpoint_classes_are_counted_apart() {
 }
 
 #[test]
+fn each_instance_is_counted_by_itself() {
+    let good = Instance::saying("good");
+    let bad = Instance::answering(|_| b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let mut world = World::new();
+    world.control.apply(&table(&world.address, &[&good.address, &bad.address]));
+    for _ in 0..10 {
+        world.get("/");
+    }
+    let counts = world.control.counts();
+    let at = &counts.answered_at[&version("v1")];
+    let seen = |address: &str| (at[address].requests, at[address].failed);
+    assert_eq!(seen(&good.address).0 + seen(&bad.address).0, 10);
+    assert_eq!(seen(&good.address).1, 0);
+    let (answered, failed) = seen(&bad.address);
+    assert!(answered == failed && failed > 0, "{failed} of {answered}");
+}
+
+#[test]
 fn a_draining_instance_gets_nothing_new_and_finishes_what_it_has() {
     let (slow, release) = gated("slow");
     let fast = Instance::saying("fast");
