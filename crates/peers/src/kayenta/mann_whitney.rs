@@ -138,6 +138,13 @@ impl MannWhitney {
         Ok(self.root([low, high], at_ends, 0.0))
     }
 
+    /// Whether the lower end can lie above 0: false where the sign changes so far below it that the search, which ends
+    /// within its tolerance of the change, must end below it too.
+    pub(super) fn may_exceed_zero(&self, z: f64) -> bool {
+        let below = -2.0 * self.tolerance.unwrap_or(brent::TOLERANCE);
+        below <= self.range()[0] || self.statistic(below, z).is_ok_and(|statistic| statistic > 0.0)
+    }
+
     fn root(&self, ends: [f64; 2], at_ends: [f64; 2], quantile: f64) -> f64 {
         // Between the ends not everything can be tied: it would be at one of them too.
         let at = |shift| self.statistic(shift, quantile).unwrap_or(0.0);
