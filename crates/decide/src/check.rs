@@ -122,7 +122,7 @@ fn passed(step: u16, before: &Environment, violations: &mut Vec<Violation>) {
     }
     if plan_step.analysis && flight.plan.baseline.is_some() {
         let question = judge::question(&flight.plan, step);
-        let verdict = judge::judge(&flight.plan.analysis, &flight.evidence, question).verdict;
+        let verdict = judge::look(&flight.plan.analysis, &flight.evidence, question);
         let taken = flight.accepted.is_some_and(|taken| taken.step == step) && verdict == Verdict::Hold;
         let waived = flight.waived && verdict == Verdict::InsufficientData;
         if verdict != Verdict::Proceed && !taken && !waived {

@@ -15,9 +15,14 @@ mod latency;
 mod missing;
 mod more;
 mod noise;
+mod prior;
 mod query;
+mod ratio;
 mod state;
+mod trailing;
 
+pub use errors::exclusion_slack_ppm;
+pub use prior::Outlook;
 pub use state::State;
 
 use taxiway_model::evidence::Window;
@@ -27,17 +32,22 @@ use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// Name and version of this judge; it changes whenever the same evidence could give other words.
-pub const JUDGE: &str = "taxiway-sequential/1";
+pub const JUDGE: &str = "taxiway-sequential/2";
 
-/// A window is closed when the canary has had this many requests (below, the share of a window is
-/// too noisy and costs 5–12 % of the information) …
-pub const WINDOW_REQUESTS: u64 = 20;
+/// A window is closed when the canary has had this many requests …
+pub const WINDOW_REQUESTS: u64 = taxiway_stats::FULL_CANARY;
 
 /// … or after this time, whichever is first; no window counts for more than it.
 pub const WINDOW_MS_MAX: u64 = 15_000;
 
 /// No window is closed before this time, so that a busy service does not fill its log.
 pub const WINDOW_MS_MIN: u64 = 1_000;
+
+/// Whether a window is to be closed: the one rule for releases, evidence from files and the bench. It
+/// rests on totals and time, never on how many requests were bad: else the test would not be valid.
+pub fn is_full(canary_requests: u64, span_ms: u64) -> bool {
+    span_ms >= WINDOW_MS_MAX || span_ms >= WINDOW_MS_MIN && canary_requests >= WINDOW_REQUESTS
+}
 
 /// What the judge is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +120,27 @@ pub fn judge(policy: &AnalysisPolicy, state: &State, question: Question) -> Judg
         evidence: state.digest(),
         findings,
     }
+}
+
+/// The verdict alone, without the words: what [`judge`] would say, at a hundredth of its price.
+pub fn look(policy: &AnalysisPolicy, state: &State, question: Question) -> Verdict {
+    if policy.harm_budget_requests.is_some_and(|budget| state.excess_errors() > budget) {
+        return Verdict::Rollback;
+    }
+    let required = state.looks(policy, question).filter(|(metric, _, _)| metric.required);
+    required.map(|(_, verdict, _)| verdict).max().unwrap_or(Verdict::Proceed)
+}
+
+/// Whether a judgement made now would say the same to a person as an earlier one.
+pub fn says_the_same(
+    policy: &AnalysisPolicy,
+    state: &State,
+    question: Question,
+    earlier: &Judgement,
+) -> bool {
+    let told = earlier.findings.iter().map(|finding| (&finding.metric, finding.verdict, finding.shown));
+    let now = state.looks(policy, question).map(|(metric, verdict, shown)| (&metric.name, verdict, shown));
+    now.eq(told) && look(policy, state, question) == earlier.verdict
 }
 
 fn all_well(findings: &[MetricFinding]) -> String {

@@ -68,7 +68,7 @@ fn latencies() -> (f64, usize) {
         test.fold(&mut state, canary, baseline, 1.0);
         black_box(test.ln_evidence(&state));
     }
-    let past = (state.recent.len() + state.before.len()) * size_of_val(&state.recent[0]);
+    let past = (state.past.recent.len() + state.past.before.len()) * size_of_val(&state.past.recent[0]);
     let evidence: usize = state.worse.iter().map(|state| 8 * state.to_bits().len()).sum();
     (micros(start), past + evidence)
 }

@@ -39,6 +39,13 @@ pub struct State {
     pub worse: Vec<reject::State>,
     /// Evidence per quantile that the canary is not slower than what must be excluded, if asked for.
     pub not_bad: Vec<exclude::State>,
+    /// What thresholds are chosen from.
+    pub past: Past,
+}
+
+/// The baseline's recent past: what thresholds are chosen from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Past {
     /// Baseline values of the current minute, sorted by index.
     pub recent: Vec<Bucket>,
     /// Baseline values of the minute before.
@@ -104,16 +111,14 @@ impl Test {
         State {
             worse: vec![self.worse.start(); self.quantiles.len()],
             not_bad: self.bad.map_or_else(Vec::new, |bad| vec![bad.start(); self.quantiles.len()]),
-            recent: Vec::new(),
-            before: Vec::new(),
-            recent_s: 0.0,
+            past: Past::default(),
         }
     }
 
     /// Evidence before the first window, with the baseline's latencies of the minute before the canary (sorted scale-6
     /// buckets), so that the first window already has its thresholds.
     pub fn start_after(&self, past: &[Bucket]) -> State {
-        State { before: past.to_vec(), ..self.start() }
+        State { past: Past { before: past.to_vec(), ..Past::default() }, ..self.start() }
     }
 
     /// Folds one window in: sorted scale-6 histograms of both sides, `elapsed_s` seconds since the last fold.
@@ -126,23 +131,35 @@ impl Test {
         baseline: &[Bucket],
         elapsed_s: f64,
     ) -> Vec<Option<Exceedance>> {
-        let past = Ranked::new(&histogram::merged(&state.before, &state.recent));
-        let (canary_ranked, baseline_ranked) = (Ranked::new(canary), Ranked::new(baseline));
+        let (past, canary) = (state.past.ranked(), Ranked::new(canary));
+        let counted = self.fold_ranked(state, &past, &canary, &Ranked::new(baseline), elapsed_s);
+        state.past.remember(baseline, elapsed_s);
+        counted
+    }
+
+    /// As [`Test::fold`] for a caller that keeps the past, because several tests share it; the state's own is not used.
+    pub fn fold_ranked(
+        &self,
+        state: &mut State,
+        past: &Ranked,
+        canary: &Ranked,
+        baseline: &Ranked,
+        elapsed_s: f64,
+    ) -> Vec<Option<Exceedance>> {
         let mut counted = Vec::with_capacity(self.quantiles.len());
         for (number, q) in self.quantiles.iter().enumerate() {
-            let threshold = threshold(&past, *q);
-            let exceedance = threshold
-                .map(|threshold| exceedance(&canary_ranked, &baseline_ranked, threshold, self.buckets_up));
+            let threshold = threshold(past, *q);
+            let exceedance =
+                threshold.map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
             // A window without a threshold still lets the time of the start-time mixture pass.
             let window = exceedance.map_or_else(Window::default, |exceedance| exceedance.window);
-            let base_rate = threshold.map_or(0.0, |threshold| share_above(&past, threshold, *q));
+            let base_rate = threshold.map_or(0.0, |threshold| share_above(past, threshold, *q));
             self.worse.fold_expecting(&mut state.worse[number], &window, base_rate, elapsed_s);
             if let (Some(bad), Some(not_bad)) = (&self.bad, state.not_bad.get_mut(number)) {
                 bad.fold_expecting(not_bad, &window, base_rate);
             }
             counted.push(exceedance);
         }
-        state.remember(baseline, elapsed_s);
         counted
     }
 
@@ -164,8 +181,14 @@ impl Test {
     }
 }
 
-impl State {
-    fn remember(&mut self, baseline: &[Bucket], elapsed_s: f64) {
+impl Past {
+    /// With running sums, for choosing thresholds.
+    pub fn ranked(&self) -> Ranked {
+        Ranked::new(&histogram::merged(&self.before, &self.recent))
+    }
+
+    /// Takes a window of the baseline in; what is older than the last one to two minutes is forgotten.
+    pub fn remember(&mut self, baseline: &[Bucket], elapsed_s: f64) {
         self.recent_s += elapsed_s.max(0.0);
         histogram::merge(&mut self.recent, baseline);
         if self.recent_s >= PAST_S {

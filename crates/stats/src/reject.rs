@@ -161,17 +161,19 @@ impl Test {
     }
 
     /// Folds one window, split in strata (endpoint, zone), always in the same order: the null is then "within tolerance
-    /// in every stratum", which a shift of the mix cannot fake.
-    pub fn fold_strata(&self, state: &mut State, strata: &[Window], elapsed_s: f64) {
+    /// in every stratum", which a shift of the mix cannot fake. Answers whether the evidence can have moved.
+    pub fn fold_strata(&self, state: &mut State, strata: &[Window], elapsed_s: f64) -> bool {
+        let mut moved = false;
         let elapsed_s = self.bet(state, elapsed_s);
         if state.baselines.len() < strata.len() {
             state.baselines.resize(strata.len(), self.past);
         }
         for (stratum, window) in strata.iter().enumerate() {
             let base_rate = guess(state.baselines[stratum]);
-            self.step(state, window, base_rate);
+            moved |= self.step(state, window, base_rate);
             self.remember(&mut state.baselines[stratum], window, elapsed_s);
         }
+        moved
     }
 
     /// Folds one window in with a base rate that the caller knows from before the window, such as the share of earlier
@@ -190,13 +192,18 @@ impl Test {
         elapsed_s
     }
 
-    fn step(&self, state: &mut State, window: &Window, base_rate: f64) {
-        if self.moves(window, base_rate) {
+    fn step(&self, state: &mut State, window: &Window, base_rate: f64) -> bool {
+        let moves = self.moves(window, base_rate);
+        if moves {
             self.spread(&mut state.ln_wealth, &mut state.fresh);
             for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
-                *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
+                // An alternative without weight costs nothing.
+                if *wealth > f64::NEG_INFINITY {
+                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
+                }
             }
         }
+        moves
     }
 
     /// Hands freshly bet wealth to the alternatives, just before the window that moves them.

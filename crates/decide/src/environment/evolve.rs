@@ -149,7 +149,7 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.shown_since_bake_ms = flight.shown_since_bake_ms.map(|_| 0);
         }
         Event::NormalRecorded { normal } => {
-            flight.evidence = judge::State::new(&flight.plan.analysis, Some(normal));
+            flight.evidence = judge::State::of(&flight.plan, Some(normal));
             flight.normal = Some((**normal).clone());
         }
         Event::Warned { warnings } => flight.warnings.extend(warnings.iter().cloned()),

@@ -113,7 +113,7 @@ pub struct Verified {
 impl Flight {
     /// A release that has just been started.
     pub fn new(release: ReleaseId, plan: Plan, plan_digest: Digest, started_at: Timestamp) -> Self {
-        let evidence = judge::State::new(&plan.analysis, None);
+        let evidence = judge::State::of(&plan, None);
         Self {
             release,
             plan,

@@ -1,74 +1,134 @@
 //! Error rates: counts of failed requests on both sides.
 
 use super::Question;
-use super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
-use super::noise;
-use std::collections::BTreeMap;
-use taxiway_model::evidence::{Classes, total};
-use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
-use taxiway_model::verdict::{MetricFinding, SideFinding};
-use taxiway_stats::{Arm, Window, burn, exclude, interval, profile, reject};
-
-/// Absolute bands for HOLD look at the time just past, since an outage that is over is over.
-const TRAILING_MS: u64 = 60_000;
+use super::finding::{self, Figures, Rule, Tests, percent, times};
+use super::noise::Capped;
+use super::prior::Prior;
+use super::ratio::Ratio;
+use super::trailing::Trailing;
+use taxiway_model::counts::Counts;
+use taxiway_model::evidence::Classes;
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
+use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
+use taxiway_stats::threshold::Calibrated;
+use taxiway_stats::{Arm, Window, burn, exclude, interval, reject};
 
 /// Windows that a conviction takes at least: what fails within one second may be one event.
 const WINDOWS_MIN: f64 = 2.0;
 
-/// Fewer failed requests than this on both sides together give no ratio.
+/// Fewer failed requests than this on both sides together give no ratio to show, and fewer of the
+/// canary's no estimate beyond red.
 const RATIO_ERRORS_MIN: u64 = 5;
+
+/// Failed requests of the canary that a conviction takes at least: the fewest that can be evidence
+/// enough at all, at a share of 5 % and with none on the other side.
+const SHOWN_ERRORS_MIN: u64 = 3;
 
 /// How sure the lower end of a rate must be before it crosses an absolute hold band.
 const BAND_CONFIDENCE: f64 = 0.999;
 
+/// Slack that an exclusion has at least: of a service that never fails no multiple of its rate could
+/// ever be excluded, only "a thousandth of the requests more".
+const EXCLUSION_SLACK_PPM: u32 = 1_000;
+
+/// Parts per million of the requests by which a rate may lie beyond the multiple that a step must
+/// exclude, and count as excluded.
+pub fn exclusion_slack_ppm(metric: &MetricPolicy) -> u32 {
+    metric.slack_ppm.max(EXCLUSION_SLACK_PPM)
+}
+
 /// The fold of one error rate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
-    tolerance: (reject::Test, reject::State),
-    red: (reject::Test, reject::State),
-    excluded: BTreeMap<u32, (exclude::Test, exclude::State)>,
+    /// Tolerated and red ratio, raised to what can be attributed where instances are noisy.
+    bounds: [f64; 2],
+    tolerance: Capped,
+    /// Under `strict` nobody asks for it: whatever is shown goes back.
+    red: Option<Capped>,
+    threshold: Calibrated,
+    phi: f64,
+    excluded: Vec<(u32, exclude::Test, exclude::State)>,
     absolute: Option<(burn::Test, burn::State)>,
-    profile: profile::Profile,
+    ratio: Ratio,
+    /// Endpoint classes in the order in which they first came: the strata.
+    classes: Vec<String>,
     /// Totals over windows in which both sides had traffic: what a ratio may be taken of.
     paired: Window,
     /// Totals over all windows.
     canary: Arm,
     baseline: Arm,
     judged_ms: u64,
-    trailing: Vec<(u64, Window)>,
-    /// The most that one window may add to the evidence, in nats.
-    cap: f64,
+    trailing: Trailing<Window>,
+    /// What cannot be attributed because instances differ that much by themselves.
+    noisy: Option<Noisy>,
 }
+
+/// Canary instances beside noisy ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Noisy {
+    canary_instances: u32,
+    ratio: f64,
+}
+
+/// Ratios raised by less than this are not worth a word.
+const NOISY_FROM: f64 = 1.02;
 
 impl Evidence {
     pub(super) fn new(policy: &AnalysisPolicy, metric: &MetricPolicy, horizon_s: f64) -> Self {
-        let slack = f64::from(metric.slack_ppm.min(900_000)) / 1e6;
-        let bound = |bp: u32| (f64::from(bp) / 1e4).clamp(0.01, 1e3);
-        let tolerance = reject::Test::new(bound(metric.tolerance_bp), slack, horizon_s)
-            .expect("the bounds are clamped to what the test takes");
-        let red = reject::Test::new(bound(metric.red_bp), slack, horizon_s)
-            .expect("the bounds are clamped to what the test takes");
+        Self::with(policy, metric, horizon_s, None)
+    }
+
+    /// The same with what is known beforehand.
+    pub(super) fn with(
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        horizon_s: f64,
+        prior: Option<Prior<'_>>,
+    ) -> Self {
+        let share = |ppm: u32| f64::from(ppm.min(900_000)) / 1e6;
+        let alpha = finding::alpha(policy, metric);
+        let raised = prior.map_or(1.0, |prior| prior.attributable(alpha));
+        let bound = |bp: u32| (f64::from(bp) / 1e4 * raised).clamp(0.01, 1e3);
+        let bounds = [bound(metric.tolerance_bp), bound(metric.red_bp)];
+        let threshold =
+            prior.map_or_else(|| Calibrated::none(alpha), |prior| prior.threshold(policy, metric, bounds[0]));
+        let phi = prior.map_or(1.0, |prior| prior.error_dispersion());
+        let base_rate = prior.and_then(|prior| prior.base_rate(metric));
+        let cap = threshold.ln_at(0.0) / WINDOWS_MIN;
+        let rejects = |theta: f64| {
+            let test = reject::Test::new(theta, share(metric.slack_ppm), horizon_s)
+                .and_then(|test| base_rate.map_or(Ok(test), |rate| test.expecting(rate)))
+                .and_then(|test| test.dispersed(phi));
+            Capped::new(test.expect("the bounds are clamped to what the test takes"), cap)
+        };
         let excluded = policy.exclude.iter().map(|rule| {
-            let test = exclude::Test::new(bound(rule.ratio_bp).max(1.01), slack)
+            let theta = (f64::from(rule.ratio_bp) / 1e4).clamp(1.01, 1e3);
+            let test = exclude::Test::new(theta, share(exclusion_slack_ppm(metric)))
+                .and_then(|test| test.dispersed(phi))
                 .expect("the bounds are clamped to what the test takes");
-            (rule.ratio_bp, (test, test.start()))
+            (rule.ratio_bp, test, test.start())
         });
         let absolute = metric.rollback_above.map(|ppm| {
             let test = burn::Test::new((ppm as f64 / 1e6).clamp(1e-9, 1.0)).expect("a clamped probability");
             (test, test.start())
         });
+        let canary_instances = prior.map_or(0, |prior| prior.outlook.canary_instances);
         Self {
-            tolerance: (tolerance, tolerance.start()),
-            red: (red, red.start()),
+            bounds,
+            tolerance: rejects(bounds[0]),
+            red: (policy.profile != Profile::Strict).then(|| rejects(bounds[1])),
+            threshold,
+            phi,
             excluded: excluded.collect(),
             absolute,
-            profile: profile::Profile::default(),
+            ratio: Ratio::default(),
+            classes: Vec::new(),
             paired: Window::default(),
             canary: Arm::default(),
             baseline: Arm::default(),
             judged_ms: 0,
-            trailing: Vec::new(),
-            cap: finding::needed_against(policy, metric) / WINDOWS_MIN,
+            trailing: Trailing::default(),
+            noisy: (raised > NOISY_FROM).then_some(Noisy { canary_instances, ratio: bounds[0] }),
         }
     }
 
@@ -76,29 +136,13 @@ impl Evidence {
     /// the baseline is compared endpoint by endpoint (Simpson's paradox cannot arise).
     pub(super) fn fold(&mut self, canary: &Classes, baseline: &Classes, span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
-        let classes: Vec<&String> = {
-            let mut names: Vec<_> = canary.keys().chain(baseline.keys()).collect();
-            names.sort();
-            names.dedup();
-            names
-        };
-        let strata: Vec<Window> = classes
-            .iter()
-            .map(|class| Window {
-                canary: arm_of(canary.get(*class)),
-                baseline: arm_of(baseline.get(*class)),
-            })
-            .collect();
-        for (test, state) in [&mut self.tolerance, &mut self.red] {
-            let before = test.ln_evidence(state);
-            test.fold_strata(state, &strata, elapsed_s);
-            noise::capped(test, before, state, self.cap);
+        let (strata, window) = self.strata(canary, baseline);
+        self.tolerance.fold(&strata, elapsed_s);
+        if let Some(red) = &mut self.red {
+            red.fold(&strata, elapsed_s);
         }
-        for stratum in &strata {
-            self.profile.fold(stratum);
-        }
-        let window = Window { canary: arm(&total(canary)), baseline: arm(&total(baseline)) };
-        for (test, state) in self.excluded.values_mut() {
+        self.ratio.fold(&strata, span_ms, self.phi);
+        for (_, test, state) in &mut self.excluded {
             test.fold(state, &window, elapsed_s);
         }
         if let Some((test, state)) = &mut self.absolute {
@@ -107,60 +151,89 @@ impl Evidence {
         add(&mut self.canary, window.canary);
         add(&mut self.baseline, window.baseline);
         if window.is_comparable() {
-            add(&mut self.paired.canary, window.canary);
-            add(&mut self.paired.baseline, window.baseline);
+            self.paired.add(&window);
         }
         self.judged_ms += span_ms;
-        self.trailing.push((span_ms, window));
-        while self.trailing.iter().map(|(ms, _)| ms).sum::<u64>() > TRAILING_MS + self.trailing[0].0 {
-            self.trailing.remove(0);
+        self.trailing.push(span_ms, window);
+    }
+
+    /// Both sides by class, always in the same order, and together.
+    fn strata(&mut self, canary: &Classes, baseline: &Classes) -> (Vec<Window>, Window) {
+        for class in canary.keys().chain(baseline.keys()) {
+            if !self.classes.contains(class) {
+                self.classes.push(class.clone());
+            }
         }
+        let mut whole = Window::default();
+        let strata = self.classes.iter().map(|class| {
+            let stratum = Window { canary: arm(canary.get(class)), baseline: arm(baseline.get(class)) };
+            whole.add(&stratum);
+            stratum
+        });
+        (strata.collect(), whole)
     }
 
     /// Whether the rate of the time just past is above the band, and not by chance.
     fn over(&self, band_ppm: Option<u64>, side: fn(&Window) -> Arm) -> bool {
         let Some(band_ppm) = band_ppm else { return false };
         let mut sum = Arm::default();
-        for (_, window) in &self.trailing {
+        for window in self.trailing.iter() {
             add(&mut sum, side(window));
         }
         sum.bad >= RATIO_ERRORS_MIN && interval::wilson(sum, BAND_CONFIDENCE)[0] * 1e6 > band_ppm as f64
     }
 
     /// Whether the canary's rate lies beyond so many times the baseline's and the slack, over
-    /// everything or over the time just past.
-    fn estimate_beyond(&self, times: f64, slack: f64) -> bool {
-        let mut recent = Window::default();
-        for (_, window) in self.trailing.iter().filter(|(_, window)| window.is_comparable()) {
-            add(&mut recent.canary, window.canary);
-            add(&mut recent.baseline, window.baseline);
+    /// everything or over the time just past, with so many failures at least.
+    fn estimate_beyond(&self, times: f64, slack: f64, errors_min: u64) -> bool {
+        let beyond = |seen: &Window| {
+            seen.canary.bad >= errors_min && seen.canary.rate() > times * seen.baseline.rate() + slack
+        };
+        if beyond(&self.paired) {
+            return true;
         }
-        [self.paired, recent].into_iter().any(|seen| {
-            seen.canary.bad >= RATIO_ERRORS_MIN && seen.canary.rate() > times * seen.baseline.rate() + slack
-        })
+        let mut recent = Window::default();
+        for window in self.trailing.iter().filter(|window| window.is_comparable()) {
+            recent.add(window);
+        }
+        beyond(&recent)
     }
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
         let slack = f64::from(metric.slack_ppm) / 1e6;
-        let against_needed = finding::needed_against(policy, metric);
+        let [tolerated, red] = self.bounds;
+        let errors = (self.paired.canary.bad.saturating_add(self.paired.baseline.bad)) as f64 / self.phi;
+        let against = self.tolerance.ln_evidence();
+        let against_needed = self.threshold.ln_at(errors);
+        let is_shown = against >= against_needed;
         Tests {
-            against: self.tolerance.0.ln_evidence(&self.tolerance.1),
+            against,
             against_needed,
-            estimate_over: self.estimate_beyond(f64::from(metric.tolerance_bp) / 1e4, slack),
-            estimate_red: self.estimate_beyond(f64::from(metric.red_bp) / 1e4, slack),
-            red: self.red.0.ln_evidence(&self.red.1),
-            over_rollback: self
-                .absolute
-                .as_ref()
-                .is_some_and(|(test, state)| test.ln_evidence(state) >= against_needed),
+            estimate_over: is_shown && self.estimate_beyond(tolerated, slack, SHOWN_ERRORS_MIN),
+            estimate_red: is_shown && self.estimate_beyond(red, slack, RATIO_ERRORS_MIN),
+            red: self.red.as_ref().map_or(f64::NEG_INFINITY, Capped::ln_evidence),
+            over_rollback: self.absolute.as_ref().is_some_and(|(test, state)| {
+                test.ln_evidence(state) >= finding::needed_against(policy, metric)
+            }),
             over_hold: self.over(metric.hold_above, |window| window.canary),
             baseline_over: self.over(metric.hold_above, |window| window.baseline),
-            excluded: question
-                .exclude_bp
-                .and_then(|bp| self.excluded.get(&bp))
-                .map(|(test, state)| test.ln_evidence(state)),
+            excluded: question.exclude_bp.and_then(|bp| {
+                let known = self.excluded.iter().find(|(known, _, _)| *known == bp);
+                known.map(|(_, test, state)| test.ln_evidence(state))
+            }),
             excluded_needed: finding::needed_for(policy),
         }
+    }
+
+    /// The verdict alone, and whether a regression is shown.
+    pub(super) fn look(
+        &self,
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        question: Question,
+    ) -> (Verdict, bool) {
+        let tests = self.tests(policy, metric, question);
+        (tests.rule(policy.profile, metric).verdict(), tests.shown())
     }
 
     pub(super) fn finding(
@@ -170,31 +243,36 @@ impl Evidence {
         question: Question,
     ) -> MetricFinding {
         let tests = self.tests(policy, metric, question);
-        let rule = tests.rule(policy.profile);
+        let rule = tests.rule(policy.profile, metric);
         let errors = self.paired.canary.bad + self.paired.baseline.bad;
-        let interval = (errors >= RATIO_ERRORS_MIN).then(|| self.profile.interval(0.05));
-        MetricFinding {
-            metric: metric.name.clone(),
-            verdict: rule.verdict(),
-            sentence: self.sentence(rule, metric, question),
+        let interval = (errors >= RATIO_ERRORS_MIN).then(|| self.ratio.interval(self.phi));
+        let estimate = self.paired.canary.rate() / self.paired.baseline.rate();
+        let figures = Figures {
             canary: side(self.canary),
             baseline: (self.baseline.total > 0).then(|| side(self.baseline)),
-            ratio_bp: (errors >= RATIO_ERRORS_MIN && self.paired.baseline.bad > 0)
-                .then(|| ratio_bp(self.paired.canary.rate() / self.paired.baseline.rate()))
-                .flatten(),
-            ratio_from_bp: interval.and_then(|interval| ratio_bp(interval.low)),
-            ratio_to_bp: interval.and_then(|interval| ratio_bp(interval.high)),
-            against_milli: milli(tests.against),
-            against_needed_milli: milli(tests.against_needed),
-            for_milli: tests.excluded.map(milli),
-            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
-            shown: tests.shown(),
-            wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
-            state: rule.state(),
-        }
+            ratio: (errors >= RATIO_ERRORS_MIN && self.paired.baseline.bad > 0).then_some(estimate),
+            interval: interval.map(|interval| [interval.low, interval.high]),
+            judged_ms: self.judged_ms,
+        };
+        figures.finding(metric, rule, &tests, self.sentence(rule, metric, question))
     }
 
     fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
+        let said = self.said(rule, metric, question);
+        match self.noisy {
+            Some(noisy) if rule.is_relative() => {
+                let instances = match noisy.canary_instances {
+                    0 | 1 => "one canary instance".to_owned(),
+                    several => format!("{several} canary instances"),
+                };
+                let ratio = times((noisy.ratio * 1e4) as u32);
+                format!("{said}; {instances} beside noisy instances: less than {ratio} cannot be attributed")
+            }
+            _ => said,
+        }
+    }
+
+    fn said(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
         let (canary, baseline) = (self.paired.canary, self.paired.baseline);
         let rates = format!(
             "canary {} ({} of {}) against baseline {} ({} of {})",
@@ -213,13 +291,17 @@ impl Evidence {
                 band(metric.rollback_above)
             ),
             Rule::RedShown | Rule::ShownBeyondRed => {
-                format!("shown to be worse, beyond {}: {rates}", times(metric.red_bp))
+                format!("shown to be worse, beyond {}: {rates}", times((self.bounds[1] * 1e4) as u32))
             }
             Rule::ShownStrict => format!("shown to be worse than tolerated: {rates}"),
+            Rule::ShownForPerson => format!(
+                "shown to be worse than {}, for a person to decide since it is not to go back by itself: {rates}",
+                times(metric.tolerance_bp)
+            ),
             Rule::ShownWithinRed => format!(
                 "shown to be worse than {} but not beyond {}: {rates}",
-                times(metric.tolerance_bp),
-                times(metric.red_bp)
+                times((self.bounds[0] * 1e4) as u32),
+                times((self.bounds[1] * 1e4) as u32)
             ),
             Rule::BothOverHoldBand => {
                 format!("the baseline fails too, both above {}: {rates}", band(metric.hold_above))
@@ -231,6 +313,7 @@ impl Evidence {
             ),
             Rule::Well => match question.exclude_bp {
                 Some(bp) => format!("{} worse is excluded: {rates}", times(bp)),
+                None if self.canary.total == 0 => "no request yet".to_owned(),
                 None if self.paired.baseline.total == 0 => format!(
                     "no live baseline, absolute bands only: {} ({} of {})",
                     percent(self.canary.bad, self.canary.total),
@@ -246,20 +329,16 @@ impl Evidence {
     }
 }
 
-fn arm(counts: &taxiway_model::counts::Counts) -> Arm {
-    Arm { total: counts.requests, bad: counts.errors() }
-}
-
-fn arm_of(counts: Option<&taxiway_model::counts::Counts>) -> Arm {
-    counts.map(arm).unwrap_or_default()
+fn arm(counts: Option<&Counts>) -> Arm {
+    counts.map_or_else(Arm::default, |counts| Arm { total: counts.requests, bad: counts.errors() })
 }
 
 fn add(sum: &mut Arm, more: Arm) {
-    sum.total += more.total;
-    sum.bad += more.bad;
+    sum.total = sum.total.saturating_add(more.total);
+    sum.bad = sum.bad.saturating_add(more.bad);
 }
 
 fn side(arm: Arm) -> SideFinding {
-    let value = (arm.total > 0).then(|| arm.bad * 1_000_000 / arm.total);
+    let value = (arm.total > 0).then(|| finding::ppm(arm.bad, arm.total));
     SideFinding { requests: arm.total, bad: arm.bad, value }
 }

@@ -1,7 +1,7 @@
 //! From evidence to a metric's verdict: the rules that both kinds of metric share (annex: Verdicts).
 
-use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
-use taxiway_model::verdict::{FindingState, Verdict};
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, NOT_COMPARED_BP, Profile};
+use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
 
 /// What the tests of a metric say, before the rules.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,6 +36,7 @@ pub(super) enum Rule {
     ShownBeyondRed,
     RedShown,
     ShownStrict,
+    ShownForPerson,
     ShownWithinRed,
     BothOverHoldBand,
     OverHoldBand,
@@ -48,11 +49,13 @@ impl Tests {
         self.against >= self.against_needed && self.estimate_over
     }
 
-    /// The first rule that holds, hardest first.
-    pub(super) fn rule(&self, profile: Profile) -> Rule {
+    /// The first rule that holds, hardest first. A metric without red never goes back by itself.
+    pub(super) fn rule(&self, profile: Profile, metric: &MetricPolicy) -> Rule {
         if self.over_rollback {
             Rule::OverRollbackBand
-        } else if self.red >= self.against_needed && self.estimate_over {
+        } else if self.shown() && metric.red_bp == NOT_COMPARED_BP {
+            Rule::ShownForPerson
+        } else if self.shown() && self.red >= self.against_needed {
             Rule::RedShown
         } else if self.shown() && self.estimate_red {
             Rule::ShownBeyondRed
@@ -82,25 +85,90 @@ impl Rule {
             Self::OverRollbackBand | Self::ShownBeyondRed | Self::RedShown | Self::ShownStrict => {
                 Verdict::Rollback
             }
-            Self::ShownWithinRed | Self::BothOverHoldBand | Self::OverHoldBand => Verdict::Hold,
+            Self::ShownForPerson | Self::ShownWithinRed | Self::BothOverHoldBand | Self::OverHoldBand => {
+                Verdict::Hold
+            }
             Self::NotExcluded => Verdict::InsufficientData,
             Self::Well => Verdict::Proceed,
         }
     }
 }
 
-/// Log evidence at which a regression of this metric counts as shown: the false-alarm rate, of
-/// which each metric has its share (Ville's inequality; a weighted average of e-values over the
-/// metrics is at least each one's part, so that this is never looser than the average).
-pub(super) fn needed_against(policy: &AnalysisPolicy, metric: &MetricPolicy) -> f64 {
+impl Rule {
+    /// Whether it speaks of a comparison with the baseline.
+    pub(super) fn is_relative(self) -> bool {
+        !matches!(self, Self::OverRollbackBand | Self::BothOverHoldBand | Self::OverHoldBand)
+    }
+}
+
+/// The chance of a false alarm that a metric may use: its share of the release's.
+///
+/// Each metric against its own share, rather than the weighted average of all e-values against the
+/// whole. The average is never later where all use Ville's threshold, but it gains at most `ln M`, and
+/// that only when `M` metrics are bad alike at the same moment; a threshold calibrated for one metric
+/// (see [`super::prior`]) cannot be had for an average, and gains as much at every release. It also
+/// names the metric, which an average does not.
+pub(super) fn alpha(policy: &AnalysisPolicy, metric: &MetricPolicy) -> f64 {
     let all: u32 = policy.metrics.iter().filter(|metric| metric.required).map(|metric| metric.weight).sum();
     let share = f64::from(metric.weight.max(1)) / f64::from(all.max(metric.weight).max(1));
-    -libm::log(f64::from(policy.false_alarm_ppm.clamp(1, 999_999)) / 1e6 * share)
+    f64::from(policy.false_alarm_ppm.clamp(1, 999_999)) / 1e6 * share
+}
+
+/// Log evidence at which a regression of this metric counts as shown whatever is known (Ville).
+pub(super) fn needed_against(policy: &AnalysisPolicy, metric: &MetricPolicy) -> f64 {
+    -libm::log(alpha(policy, metric))
 }
 
 /// Log evidence at which an exclusion suffices.
 pub(super) fn needed_for(policy: &AnalysisPolicy) -> f64 {
     -libm::log(f64::from(policy.false_pass_ppm.clamp(1, 999_999)) / 1e6)
+}
+
+/// What a finding shows beside its tests.
+#[derive(Debug, Clone)]
+pub(super) struct Figures {
+    pub canary: SideFinding,
+    /// None without a live baseline.
+    pub baseline: Option<SideFinding>,
+    /// Estimated ratio canary to baseline, where it can be given.
+    pub ratio: Option<f64>,
+    /// Both ends of its confidence sequence.
+    pub interval: Option<[f64; 2]>,
+    pub judged_ms: u64,
+}
+
+impl Figures {
+    pub(super) fn finding(
+        self,
+        metric: &MetricPolicy,
+        rule: Rule,
+        tests: &Tests,
+        sentence: String,
+    ) -> MetricFinding {
+        MetricFinding {
+            metric: metric.name.clone(),
+            verdict: rule.verdict(),
+            sentence,
+            canary: self.canary,
+            baseline: self.baseline,
+            ratio_bp: self.ratio.and_then(ratio_bp),
+            ratio_from_bp: self.interval.and_then(|[low, _]| ratio_bp(low)),
+            ratio_to_bp: self.interval.and_then(|[_, high]| ratio_bp(high)),
+            against_milli: milli(tests.against),
+            against_needed_milli: milli(tests.against_needed),
+            for_milli: tests.excluded.map(milli),
+            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
+            shown: tests.shown(),
+            wait_ms: wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
+            state: rule.state(),
+        }
+    }
+}
+
+/// A share in parts per million, of counts of any size.
+pub(super) fn ppm(part: u64, of: u64) -> u64 {
+    let ppm = u128::from(part) * 1_000_000 / u128::from(of.max(1));
+    u64::try_from(ppm).unwrap_or(u64::MAX)
 }
 
 /// A logarithm as it is recorded: thousandths, bounded so that it always fits.

@@ -2,86 +2,122 @@
 //! taken from the baseline's own recent past (scaled exceedance), at p50, p95 and p99 together.
 
 use super::Question;
-use super::finding::{self, Rule, Tests, milli, ratio_bp, times};
+use super::finding::{self, Figures, Rule, Tests, times};
 use super::noise::{self, Noise};
-use std::collections::BTreeMap;
+use super::prior::Prior;
+use super::trailing::Trailing;
 use taxiway_model::counts::Histogram;
-use taxiway_model::evidence::{Classes, total};
-use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
-use taxiway_model::verdict::{MetricFinding, SideFinding};
-use taxiway_stats::histogram::{self, Bucket, SCALE};
-use taxiway_stats::{exclude, latency, reject};
+use taxiway_model::evidence::Classes;
+use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy, Profile};
+use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
+use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
+use taxiway_stats::latency::{Exceedance, Past};
+use taxiway_stats::{Arm, Window, exclude, latency, reject};
 
 /// Requests below which a quantile of the time just past is not held against an absolute band.
 const BAND_REQUESTS_MIN: u64 = 20;
 
-/// Absolute bands look at the time just past.
-const TRAILING_MS: u64 = 60_000;
+/// Slow requests of the canary below which there is no estimate of its quantile.
+const SLOW_MIN: u64 = 5;
 
 /// Windows that a conviction takes at least: a single stall is one event, however many requests it
 /// makes slow.
 const WINDOWS_MIN: f64 = 3.0;
 
-/// Only read by the cap, which asks a test for the sum of a state's wealth.
-const HORIZON_S: f64 = 3_600.0;
-
 /// The fold of one latency.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
-    tolerance: (latency::Test, latency::State),
-    red: (latency::Test, latency::State),
+    tolerance: Compared,
+    /// Under `strict` nobody asks for it: whatever is shown goes back.
+    red: Option<Compared>,
+    past: Past,
     /// By the ratio that must be excluded: evidence that slow requests are fewer than that many
     /// times the baseline's.
-    excluded: BTreeMap<u32, (exclude::Test, exclude::State)>,
-    canary: Histogram,
-    baseline: Histogram,
-    /// Over windows in which both sides had traffic.
-    paired: [Histogram; 2],
-    slow: [u64; 4],
+    excluded: Vec<(u32, exclude::Test, exclude::State)>,
+    /// Over windows in which both sides had traffic, canary first, and over the others.
+    paired: [Vec<Bucket>; 2],
+    alone: [Vec<Bucket>; 2],
+    /// Requests, and those slower than the tail's threshold.
+    slow: Window,
     judged_ms: u64,
-    trailing: Vec<(u64, Histogram, Histogram)>,
+    bands: Bands,
     /// How far the baseline's requests are from independent, by quantile.
     noise: Vec<Noise>,
     /// The most that one window may add to the evidence, in nats.
     cap: f64,
 }
 
+/// One tolerated ratio: its test, and what was counted for it by quantile.
+#[derive(Debug, Clone, PartialEq)]
+struct Compared {
+    test: latency::Test,
+    state: latency::State,
+    ln_evidence: f64,
+    counted: Vec<Window>,
+    recent: Trailing<Vec<Window>>,
+}
+
+/// Requests above the absolute bands in the time just past, canary first.
+#[derive(Debug, Clone, PartialEq)]
+struct Bands {
+    /// Buckets of the hold and of the rollback band; what lies above them is above the band.
+    above: [Option<i32>; 2],
+    recent: Trailing<[[Arm; 2]; 2]>,
+}
+
 impl Evidence {
     pub(super) fn new(policy: &AnalysisPolicy, metric: &MetricPolicy, horizon_s: f64) -> Self {
+        Self::with(policy, metric, horizon_s, None)
+    }
+
+    /// The same with what is known beforehand.
+    pub(super) fn with(
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        horizon_s: f64,
+        prior: Option<Prior<'_>>,
+    ) -> Self {
         let more = |bp: u32| (f64::from(bp) / 1e4 - 1.0).clamp(0.0, 100.0);
-        let test = |bp: u32| {
-            latency::Test::new(more(bp), horizon_s).expect("the tolerance is clamped to what the test takes")
+        let compared = |bp: u32| {
+            let test = latency::Test::new(more(bp), horizon_s);
+            Compared::new(test.expect("the tolerance is clamped to what the test takes"))
         };
-        let (tolerance, red) = (test(metric.tolerance_bp), test(metric.red_bp));
+        let known = prior.and_then(|prior| prior.slow_dispersion());
         let excluded = policy.exclude.iter().map(|rule| {
             let theta = (f64::from(rule.ratio_bp) / 1e4).clamp(1.01, 1e3);
-            let test = exclude::Test::new(theta, 0.0).expect("the ratio is clamped to what the test takes");
-            (rule.ratio_bp, (test, test.start()))
+            let test = exclude::Test::new(theta, 0.0)
+                .and_then(|test| test.dispersed(known.unwrap_or(1.0)))
+                .expect("the ratio is clamped to what the test takes");
+            (rule.ratio_bp, test, test.start())
         });
-        let (tolerance_state, red_state) = (tolerance.start(), red.start());
+        let past = prior.map(|prior| buckets(&prior.seen(metric).latency)).unwrap_or_default();
+        let noise = known.map_or_else(Noise::new, Noise::known);
         Self {
-            tolerance: (tolerance, tolerance_state),
-            red: (red, red_state),
+            tolerance: compared(metric.tolerance_bp),
+            red: (policy.profile != Profile::Strict).then(|| compared(metric.red_bp)),
+            past: Past { before: past, ..Past::default() },
             excluded: excluded.collect(),
-            canary: Histogram::default(),
-            baseline: Histogram::default(),
-            paired: [Histogram::default(), Histogram::default()],
-            slow: [0; 4],
+            paired: [Vec::new(), Vec::new()],
+            alone: [Vec::new(), Vec::new()],
+            slow: Window::default(),
             judged_ms: 0,
-            trailing: Vec::new(),
-            noise: vec![Noise::new(); latency::QUANTILES.len()],
+            bands: Bands::of(metric),
+            noise: vec![noise; latency::QUANTILES.len()],
             cap: finding::needed_against(policy, metric) / WINDOWS_MIN,
         }
     }
 
     pub(super) fn fold(&mut self, canary: &Classes, baseline: &Classes, span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
-        let (canary, baseline) = (total(canary).latency, total(baseline).latency);
-        let (slow, usual) = (buckets(&canary), buckets(&baseline));
+        let sides = [together(canary), together(baseline)];
+        let ranked = [Ranked::new(&sides[0]), Ranked::new(&sides[1])];
+        let past = self.past.ranked();
         let phi = self.noise.iter().map(Noise::phi).fold(1.0, f64::max);
-        let counted = fold_quietly(&mut self.tolerance, phi, self.cap, &slow, &usual, elapsed_s);
-        fold_quietly(&mut self.red, phi, self.cap, &slow, &usual, elapsed_s);
-        let quantiles = self.tolerance.0.quantiles();
+        let counted = self.tolerance.fold(&past, &ranked, phi, self.cap, elapsed_s);
+        if let Some(red) = &mut self.red {
+            red.fold(&past, &ranked, phi, self.cap, elapsed_s);
+        }
+        let quantiles = self.tolerance.test.quantiles();
         for ((noise, exceedance), q) in self.noise.iter_mut().zip(&counted).zip(quantiles) {
             if let Some(exceedance) = exceedance {
                 noise.fold(exceedance.window.baseline, 1.0 - q);
@@ -89,71 +125,69 @@ impl Evidence {
         }
         let tail = quantiles.iter().position(|q| (*q - 0.95).abs() < 1e-9).unwrap_or(0);
         if let Some(exceedance) = counted.get(tail).copied().flatten() {
-            for (test, state) in self.excluded.values_mut() {
+            for (_, test, state) in &mut self.excluded {
                 test.fold(state, &exceedance.window, elapsed_s);
             }
-            let window = exceedance.window;
-            let seen = [window.canary.total, window.canary.bad, window.baseline.total, window.baseline.bad];
-            for (sum, more) in self.slow.iter_mut().zip(seen) {
-                *sum += more;
-            }
+            self.slow.add(&exceedance.window);
         }
-        if canary.total() > 0 && baseline.total() > 0 {
-            self.paired[0].merge(&canary);
-            self.paired[1].merge(&baseline);
+        self.bands.fold(&ranked, span_ms);
+        self.past.remember(&sides[1], elapsed_s);
+        let both = ranked.iter().all(|side| side.total() > 0);
+        let sums = if both { &mut self.paired } else { &mut self.alone };
+        for (sum, side) in sums.iter_mut().zip(&sides) {
+            histogram::merge(sum, side);
         }
-        self.canary.merge(&canary);
-        self.baseline.merge(&baseline);
         self.judged_ms += span_ms;
-        self.trailing.push((span_ms, canary, baseline));
-        while self.trailing.iter().map(|(ms, _, _)| ms).sum::<u64>() > TRAILING_MS + self.trailing[0].0 {
-            self.trailing.remove(0);
-        }
     }
 
-    fn over(&self, band_us: Option<u64>, q: f64, baseline: bool) -> bool {
-        let Some(band_us) = band_us else { return false };
-        let mut sum = Histogram::default();
-        for (_, canary, other) in &self.trailing {
-            sum.merge(if baseline { other } else { canary });
-        }
-        sum.total() >= BAND_REQUESTS_MIN && value_us(&sum, q).is_some_and(|value| value > band_us)
-    }
-
-    /// Whether a quantile of the canary lies beyond so many times the baseline's, over everything
-    /// or over the time just past.
-    fn estimate_beyond(&self, times: f64) -> bool {
-        let mut recent = [Histogram::default(), Histogram::default()];
-        for (_, canary, baseline) in self.trailing.iter().filter(|(_, c, b)| c.total() > 0 && b.total() > 0) {
-            recent[0].merge(canary);
-            recent[1].merge(baseline);
-        }
-        [&self.paired, &recent].into_iter().any(|[canary, baseline]| {
-            self.tolerance.0.quantiles().iter().any(|q| {
-                let enough = canary.total() as f64 * (1.0 - q) >= 5.0;
-                let beyond = |(c, b): (u64, u64)| c as f64 > times * b as f64;
-                enough && value_us(canary, *q).zip(value_us(baseline, *q)).is_some_and(beyond)
-            })
-        })
+    /// Everything that a side answered.
+    fn all(&self, side: usize) -> Vec<Bucket> {
+        histogram::merged(&self.paired[side], &self.alone[side])
     }
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
         let q = quantile(metric);
+        let against_needed = finding::needed_against(policy, metric);
+        let is_shown = self.tolerance.ln_evidence >= against_needed;
         Tests {
-            against: self.tolerance.0.ln_evidence(&self.tolerance.1),
-            against_needed: finding::needed_against(policy, metric),
-            estimate_over: self.estimate_beyond(f64::from(metric.tolerance_bp) / 1e4),
-            estimate_red: self.estimate_beyond(f64::from(metric.red_bp) / 1e4),
-            red: self.red.0.ln_evidence(&self.red.1),
-            over_rollback: self.over(metric.rollback_above, q, false),
-            over_hold: self.over(metric.hold_above, q, false),
-            baseline_over: self.over(metric.hold_above, q, true),
-            excluded: question
-                .exclude_bp
-                .and_then(|bp| self.excluded.get(&bp))
-                .map(|(test, state)| test.ln_evidence(state)),
+            against: self.tolerance.ln_evidence,
+            against_needed,
+            estimate_over: is_shown && self.tolerance.estimate_beyond(),
+            estimate_red: is_shown && self.estimate_red(f64::from(metric.red_bp) / 1e4),
+            red: self.red.as_ref().map_or(f64::NEG_INFINITY, |red| red.ln_evidence),
+            over_rollback: self.bands.over(1, 0, q),
+            over_hold: self.bands.over(0, 0, q),
+            baseline_over: self.bands.over(0, 1, q),
+            excluded: question.exclude_bp.and_then(|bp| {
+                let known = self.excluded.iter().find(|(known, _, _)| *known == bp);
+                known.map(|(_, test, state)| test.ln_evidence(state))
+            }),
             excluded_needed: finding::needed_for(policy),
         }
+    }
+
+    /// Whether a quantile lies beyond red by what was counted, or by both sides' distributions where
+    /// red is not tested.
+    fn estimate_red(&self, times: f64) -> bool {
+        let Some(red) = &self.red else {
+            return self.tolerance.test.quantiles().iter().any(|q| {
+                let enough = histogram::total(&self.paired[0]) as f64 * (1.0 - q) >= SLOW_MIN as f64;
+                let pair = value_us(&self.paired[0], *q).zip(value_us(&self.paired[1], *q));
+                enough && pair.is_some_and(|(c, b)| c as f64 > times * b as f64)
+            });
+        };
+        red.estimate_beyond()
+    }
+
+    /// The verdict alone, and whether a regression is shown.
+    pub(super) fn look(
+        &self,
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        question: Question,
+    ) -> (Verdict, bool) {
+        let tests = self.tests(policy, metric, question);
+        (tests.rule(policy.profile, metric).verdict(), tests.shown())
     }
 
     pub(super) fn finding(
@@ -163,47 +197,43 @@ impl Evidence {
         question: Question,
     ) -> MetricFinding {
         let tests = self.tests(policy, metric, question);
-        let rule = tests.rule(policy.profile);
+        let rule = tests.rule(policy.profile, metric);
         let q = quantile(metric);
         let pair = value_us(&self.paired[0], q).zip(value_us(&self.paired[1], q));
-        let side = |histogram: &Histogram, bad| SideFinding {
-            requests: histogram.total(),
+        let [canary, baseline] = [self.all(0), self.all(1)];
+        let side = |all: &[Bucket], bad| SideFinding {
+            requests: histogram::total(all),
             bad,
-            value: value_us(histogram, q),
+            value: value_us(all, q),
         };
-        MetricFinding {
-            metric: metric.name.clone(),
-            verdict: rule.verdict(),
-            sentence: self.sentence(rule, metric, question),
-            canary: side(&self.canary, self.slow[1]),
-            baseline: (self.baseline.total() > 0).then(|| side(&self.baseline, self.slow[3])),
-            ratio_bp: pair.and_then(|(c, b)| ratio_bp(c as f64 / b.max(1) as f64)),
-            ratio_from_bp: None,
-            ratio_to_bp: None,
-            against_milli: milli(tests.against),
-            against_needed_milli: milli(tests.against_needed),
-            for_milli: tests.excluded.map(milli),
-            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
-            shown: tests.shown(),
-            wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
-            state: rule.state(),
-        }
+        let figures = Figures {
+            canary: side(&canary, self.slow.canary.bad),
+            baseline: (!baseline.is_empty()).then(|| side(&baseline, self.slow.baseline.bad)),
+            ratio: pair.map(|(c, b)| c as f64 / b.max(1) as f64),
+            interval: None,
+            judged_ms: self.judged_ms,
+        };
+        figures.finding(metric, rule, &tests, self.sentence(rule, metric, question, &canary))
     }
 
-    fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
+    fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question, canary: &[Bucket]) -> String {
         let q = quantile(metric);
-        let ms = |histogram: &Histogram| value_us(histogram, q).map_or("none".to_owned(), in_ms);
+        let ms = |histogram: &[Bucket]| value_us(histogram, q).map_or("none".to_owned(), in_ms);
         let values =
             format!("p{} canary {} against baseline {}", q * 100.0, ms(&self.paired[0]), ms(&self.paired[1]));
         let band = |us: Option<u64>| in_ms(us.unwrap_or_default());
         match rule {
             Rule::OverRollbackBand => {
-                format!("canary {} is above the limit of {}", ms(&self.canary), band(metric.rollback_above))
+                format!("canary {} is above the limit of {}", ms(canary), band(metric.rollback_above))
             }
             Rule::RedShown | Rule::ShownBeyondRed => {
                 format!("shown to be slower, beyond {}: {values}", times(metric.red_bp))
             }
             Rule::ShownStrict => format!("shown to be slower than tolerated: {values}"),
+            Rule::ShownForPerson => format!(
+                "shown to be slower than {}, for a person to decide since it is not to go back by itself: {values}",
+                times(metric.tolerance_bp)
+            ),
             Rule::ShownWithinRed => format!(
                 "shown to be slower than {} but not beyond {}: {values}",
                 times(metric.tolerance_bp),
@@ -219,29 +249,103 @@ impl Evidence {
             ),
             Rule::Well => match question.exclude_bp {
                 Some(bp) => format!("{} as many slow requests are excluded: {values}", times(bp)),
-                None => format!("no live baseline now: p{} {}", q * 100.0, ms(&self.canary)),
+                None => format!("no live baseline now: p{} {}", q * 100.0, ms(canary)),
             },
         }
     }
 }
 
-/// Folds a window with its information divided by `phi` and its weight capped.
-fn fold_quietly(
-    (test, state): &mut (latency::Test, latency::State),
-    phi: f64,
-    cap: f64,
-    canary: &[Bucket],
-    baseline: &[Bucket],
-    elapsed_s: f64,
-) -> Vec<Option<latency::Exceedance>> {
-    let before = test.ln_evidences(state);
-    let dispersed = test.clone().dispersed(phi).expect("the dispersion is clamped to what the test takes");
-    let counted = dispersed.fold(state, canary, baseline, elapsed_s);
-    let single = reject::Test::new(1.0, 0.0, HORIZON_S).expect("fixed numbers within bounds");
-    for (state, before) in state.worse.iter_mut().zip(before) {
-        noise::capped(&single, before, state, cap);
+impl Compared {
+    fn new(test: latency::Test) -> Self {
+        let state = test.start();
+        let ln_evidence = test.ln_evidence(&state);
+        let counted = vec![Window::default(); test.quantiles().len()];
+        Self { test, state, ln_evidence, counted, recent: Trailing::default() }
     }
-    counted
+
+    /// Folds a window with its information divided by `phi` and its weight capped.
+    fn fold(
+        &mut self,
+        past: &Ranked,
+        [canary, baseline]: &[Ranked; 2],
+        phi: f64,
+        cap: f64,
+        elapsed_s: f64,
+    ) -> Vec<Option<Exceedance>> {
+        let single = reject::Test::new(1.0, 0.0, 1.0).expect("fixed numbers within bounds");
+        let before: Vec<f64> = self.state.worse.iter().map(|state| single.ln_evidence(state)).collect();
+        let counted = if phi > 1.0 {
+            let dispersed = self.test.clone().dispersed(phi);
+            let dispersed = dispersed.expect("the dispersion is clamped to what the test takes");
+            dispersed.fold_ranked(&mut self.state, past, canary, baseline, elapsed_s)
+        } else {
+            self.test.fold_ranked(&mut self.state, past, canary, baseline, elapsed_s)
+        };
+        for (state, before) in self.state.worse.iter_mut().zip(before) {
+            noise::capped(&single, before, state, cap);
+        }
+        self.ln_evidence = self.test.ln_evidence(&self.state);
+        let windows = counted.iter().map(|counted| counted.map(|one| one.window).unwrap_or_default());
+        let windows: Vec<Window> = windows.collect();
+        if windows.iter().any(Window::is_comparable) {
+            for (sum, window) in self.counted.iter_mut().zip(&windows) {
+                sum.add(window);
+            }
+            self.recent.push((elapsed_s * 1e3) as u64, windows);
+        }
+        counted
+    }
+
+    /// Whether a quantile of the canary is estimated beyond the ratio, over everything or over the
+    /// time just past: more than the baseline's share is slower than the scaled threshold.
+    fn estimate_beyond(&self) -> bool {
+        let beyond = |seen: &Window| seen.canary.bad >= SLOW_MIN && seen.canary.rate() > seen.baseline.rate();
+        let mut recent = vec![Window::default(); self.counted.len()];
+        for windows in self.recent.iter() {
+            for (sum, window) in recent.iter_mut().zip(windows) {
+                sum.add(window);
+            }
+        }
+        self.counted.iter().chain(&recent).any(beyond)
+    }
+}
+
+impl Bands {
+    fn of(metric: &MetricPolicy) -> Self {
+        let bucket = |band: Option<u64>| band.map(|us| histogram::index_of((us as f64).max(1.0), SCALE));
+        Self {
+            above: [bucket(metric.hold_above), bucket(metric.rollback_above)],
+            recent: Trailing::default(),
+        }
+    }
+
+    fn fold(&mut self, sides: &[Ranked; 2], span_ms: u64) {
+        if self.above == [None, None] {
+            return;
+        }
+        let count = |above: Option<i32>| {
+            let arm = |side: &Ranked| Arm {
+                total: side.total(),
+                bad: above.map_or(0, |bucket| side.above(bucket)),
+            };
+            [arm(&sides[0]), arm(&sides[1])]
+        };
+        self.recent.push(span_ms, self.above.map(count));
+    }
+
+    /// Whether quantile `q` of a side's requests of the time just past lies above a band.
+    fn over(&self, band: usize, side: usize, q: f64) -> bool {
+        if self.above[band].is_none() {
+            return false;
+        }
+        let mut sum = Arm::default();
+        for counted in self.recent.iter() {
+            let more = counted[band][side];
+            sum.total = sum.total.saturating_add(more.total);
+            sum.bad = sum.bad.saturating_add(more.bad);
+        }
+        sum.total >= BAND_REQUESTS_MIN && sum.rate() > 1.0 - q
+    }
 }
 
 fn quantile(metric: &MetricPolicy) -> f64 {
@@ -253,12 +357,22 @@ fn quantile(metric: &MetricPolicy) -> f64 {
     }
 }
 
+/// All endpoint classes in one.
+fn together(classes: &Classes) -> Vec<Bucket> {
+    let mut sum = Vec::new();
+    for counts in classes.values() {
+        let more = buckets(&counts.latency);
+        sum = if sum.is_empty() { more } else { histogram::merged(&sum, &more) };
+    }
+    sum
+}
+
 fn buckets(histogram: &Histogram) -> Vec<Bucket> {
     histogram.buckets.iter().map(|(index, count)| (i32::from(*index), *count)).collect()
 }
 
-fn value_us(histogram: &Histogram, q: f64) -> Option<u64> {
-    histogram::quantile(&buckets(histogram), q, SCALE).map(|value| libm::round(value) as u64)
+fn value_us(histogram: &[Bucket], q: f64) -> Option<u64> {
+    histogram::quantile(histogram, q, SCALE).map(|value| libm::round(value) as u64)
 }
 
 fn in_ms(us: u64) -> String {

@@ -12,7 +12,7 @@
 //!   slow requests varies from window to window than independent requests would (Pearson's X² over
 //!   its degrees of freedom). It is learned from windows that are past, so it is predictable.
 
-use taxiway_stats::{Arm, reject};
+use taxiway_stats::{Arm, Window, reject};
 
 /// Dispersion assumed before the baseline has shown its own: queueing makes latencies of
 /// neighbouring requests alike, so that independence would be the wrong guess.
@@ -21,27 +21,49 @@ const PRIOR: f64 = 4.0;
 /// Windows that the prior counts for.
 const PRIOR_WINDOWS: f64 = 8.0;
 
-/// What remains of a window's weight after each further one: the last half a minute or so counts.
-const KEEP: f64 = 0.97;
+/// Windows that a normal profile counts for, which has seen minutes and not seconds.
+const KNOWN_WINDOWS: f64 = 30.0;
+
+/// What remains of a window's weight after each further one: the last minute or so counts.
+const KEEP: f64 = 0.985;
 
 /// Expected slow requests below which a window says nothing of the dispersion.
 const EXPECTED_MIN: f64 = 1.0;
+
+/// Standard errors within which the estimate counts as independence, once a normal profile has
+/// shown independence: the largest of three estimates of 1 is 1.2, and dividing by that would throw
+/// a sixth of the information away.
+const ERRORS_OF_ESTIMATE: f64 = 3.0;
 
 /// The dispersion of one share, learned from the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Noise {
     sum: f64,
     weight: f64,
+    /// What a normal profile says; 0 where there is none.
+    known: f64,
 }
 
 impl Noise {
+    /// Nothing known: careful.
     pub(super) fn new() -> Self {
-        Self { sum: PRIOR * PRIOR_WINDOWS, weight: PRIOR_WINDOWS }
+        Self { sum: PRIOR * PRIOR_WINDOWS, weight: PRIOR_WINDOWS, known: 0.0 }
+    }
+
+    /// A normal profile has shown this dispersion. The estimate still follows what happens now, so
+    /// that a machine that begins to stall is noticed.
+    pub(super) fn known(phi: f64) -> Self {
+        Self { sum: phi * KNOWN_WINDOWS, weight: KNOWN_WINDOWS, known: phi }
     }
 
     /// The factor by which information is to be divided, at least 1.
     pub(super) fn phi(&self) -> f64 {
-        (self.sum / self.weight).clamp(1.0, 1e6)
+        let estimate = (self.sum / self.weight).clamp(1.0, 1e6);
+        let error = (2.0 / self.weight).sqrt();
+        if self.known > 0.0 && estimate <= 1.0 + ERRORS_OF_ESTIMATE * error {
+            return self.known;
+        }
+        estimate.max(self.known)
     }
 
     /// Takes in a window of the baseline in which a share `expected` of requests was to be slow.
@@ -57,14 +79,47 @@ impl Noise {
     }
 }
 
-/// Lets the evidence grow by at most `cap` (nats) over what it was before a window.
-pub(super) fn capped(test: &reject::Test, before: f64, state: &mut reject::State, cap: f64) {
-    let excess = test.ln_evidence(state) - before - cap;
-    if excess > 0.0 {
-        for wealth in &mut state.ln_wealth {
-            *wealth -= excess;
+/// A test whose evidence no single window may move by more than a cap.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Capped {
+    test: reject::Test,
+    state: reject::State,
+    /// The evidence, kept because it is asked for at every look.
+    ln_evidence: f64,
+    /// The most that one window may add, in nats.
+    cap: f64,
+}
+
+impl Capped {
+    pub(super) fn new(test: reject::Test, cap: f64) -> Self {
+        let state = test.start();
+        let ln_evidence = test.ln_evidence(&state);
+        Self { test, state, ln_evidence, cap }
+    }
+
+    pub(super) fn fold(&mut self, strata: &[Window], elapsed_s: f64) {
+        if self.test.fold_strata(&mut self.state, strata, elapsed_s) {
+            self.ln_evidence = capped(&self.test, self.ln_evidence, &mut self.state, self.cap);
         }
     }
+
+    pub(super) fn ln_evidence(&self) -> f64 {
+        self.ln_evidence
+    }
+}
+
+/// Lets the evidence grow by at most `cap` (nats) over what it was before a window; answers what it
+/// is then.
+pub(super) fn capped(test: &reject::Test, before: f64, state: &mut reject::State, cap: f64) -> f64 {
+    let now = test.ln_evidence(state);
+    let excess = now - before - cap;
+    if excess <= 0.0 {
+        return now;
+    }
+    for wealth in &mut state.ln_wealth {
+        *wealth -= excess;
+    }
+    test.ln_evidence(state)
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! The judge's state: evidence folded window by window.
 
+use super::prior::{Outlook, Prior};
 use super::{errors, latency, missing, more, query};
+use std::borrow::Cow;
 use taxiway_model::evidence::{self, Classes, Window};
 use taxiway_model::ids::Digest;
 use taxiway_model::normal::Normal;
+use taxiway_model::plan::Plan;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
 use taxiway_model::verdict::{MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
-
-/// Seconds over which the wealth for late faults is spread at least: an hour, since a canary that
-/// bakes for seconds is usually left to run on, and since the price of a longer horizon is small.
-const HORIZON_S_MIN: f64 = 3_600.0;
 
 /// Everything the judge knows of a release.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,39 +38,53 @@ pub(super) enum Evidence {
 }
 
 impl Evidence {
-    fn new(policy: &AnalysisPolicy, metric: &MetricPolicy) -> Self {
-        if let Some(more) = more::Evidence::of(policy, metric, HORIZON_S_MIN) {
+    fn new(
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        normal: Option<&Normal>,
+        outlook: &Outlook,
+    ) -> Self {
+        let horizon_s = outlook.horizon_s();
+        let prior = normal.map(|normal| Prior { normal, outlook });
+        if let Some(more) = more::Evidence::of(policy, metric, horizon_s) {
             return Self::More(more);
         }
         match metric.measure {
-            Measure::ErrorRate => Self::Errors(errors::Evidence::new(policy, metric, HORIZON_S_MIN)),
-            Measure::Latency { .. } => Self::Latency(latency::Evidence::new(policy, metric, HORIZON_S_MIN)),
-            _ => Self::Query(query::Evidence::new(policy, metric, HORIZON_S_MIN)),
+            Measure::ErrorRate => Self::Errors(errors::Evidence::with(policy, metric, horizon_s, prior)),
+            Measure::Latency { .. } => {
+                Self::Latency(latency::Evidence::with(policy, metric, horizon_s, prior))
+            }
+            // The profile is of what the proxy saw, not of what a source would have said.
+            _ => Self::Query(query::Evidence::new(policy, metric, horizon_s)),
         }
     }
 
     fn fold(&mut self, window: &Window, policy: &AnalysisPolicy, metric: &MetricPolicy, weight: WeightBp) {
-        if let Self::More(evidence) = self {
-            evidence.fold(policy, metric, window, weight);
-            return;
-        }
-        if let Self::Query(evidence) = self {
-            if let Some(sample) = window.metrics.get(&metric.name) {
-                evidence.fold(policy, metric, sample, window.span_ms);
-            }
-            return;
-        }
-        let of_interest = |classes: &Classes| -> Classes {
-            match &metric.endpoint {
-                None => classes.clone(),
-                Some(name) => classes.iter().filter(|(class, _)| *class == name).map(pair).collect(),
-            }
-        };
-        let (canary, baseline) = (of_interest(&window.canary), of_interest(&window.baseline));
+        let canary = || of_interest(&window.canary, metric);
+        let baseline = || of_interest(&window.baseline, metric);
         match self {
-            Self::Errors(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
-            Self::Latency(evidence) => evidence.fold(&canary, &baseline, window.span_ms),
-            Self::Query(_) | Self::More(_) => {}
+            Self::Errors(evidence) => evidence.fold(&canary(), &baseline(), window.span_ms),
+            Self::Latency(evidence) => evidence.fold(&canary(), &baseline(), window.span_ms),
+            Self::Query(evidence) => {
+                if let Some(sample) = window.metrics.get(&metric.name) {
+                    evidence.fold(policy, metric, sample, window.span_ms);
+                }
+            }
+            Self::More(evidence) => evidence.fold(policy, metric, window, weight),
+        }
+    }
+
+    /// Its verdict and whether a regression is shown, where that is cheaper to have than the finding.
+    fn look(
+        &self,
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        question: super::Question,
+    ) -> Option<(Verdict, bool)> {
+        match self {
+            Self::Errors(evidence) => Some(evidence.look(policy, metric, question)),
+            Self::Latency(evidence) => Some(evidence.look(policy, metric, question)),
+            Self::Query(_) | Self::More(_) => None,
         }
     }
 
@@ -91,26 +104,50 @@ impl Evidence {
     }
 }
 
+/// The endpoint classes that a metric looks at.
+fn of_interest<'a>(classes: &'a Classes, metric: &MetricPolicy) -> Cow<'a, Classes> {
+    let Some(name) = &metric.endpoint else { return Cow::Borrowed(classes) };
+    let found = classes.get_key_value(name);
+    Cow::Owned(found.map(|(class, counts)| (class.clone(), counts.clone())).into_iter().collect())
+}
+
+/// Requests and failed requests of all classes.
+fn tally(classes: &Classes) -> (u64, u64) {
+    classes.values().fold((0, 0), |(requests, errors), counts| {
+        (u64::saturating_add(requests, counts.requests), u64::saturating_add(errors, counts.errors()))
+    })
+}
+
 /// A critical metric's shown regression goes back at once, whatever the profile and however small.
 fn critical(metric: &MetricPolicy, mut finding: MetricFinding) -> MetricFinding {
-    if metric.critical && finding.shown && finding.verdict == Verdict::Hold {
+    if is_critical(metric, finding.verdict, finding.shown) {
         finding.verdict = Verdict::Rollback;
         finding.sentence = format!("critical: {}", finding.sentence);
     }
     finding
 }
 
-fn pair(
-    (class, counts): (&String, &taxiway_model::counts::Counts),
-) -> (String, taxiway_model::counts::Counts) {
-    (class.clone(), counts.clone())
+fn is_critical(metric: &MetricPolicy, verdict: Verdict, shown: bool) -> bool {
+    metric.critical && shown && verdict == Verdict::Hold
 }
 
 impl State {
-    /// Nothing seen yet but, where it is known, how the running version answered before.
-    pub fn new(policy: &AnalysisPolicy, _normal: Option<&Normal>) -> Self {
+    /// Nothing seen yet but, where it is known, how the running version answered before; for evidence
+    /// that comes without a plan.
+    pub fn new(policy: &AnalysisPolicy, normal: Option<&Normal>) -> Self {
+        Self::expecting(policy, normal, &Outlook::default())
+    }
+
+    /// The same for a plan, of which it is known what share the canary is given, and for how long.
+    pub fn of(plan: &Plan, normal: Option<&Normal>) -> Self {
+        Self::expecting(&plan.analysis, normal, &Outlook::of(plan))
+    }
+
+    /// The same for what is known of the comparison to come.
+    pub fn expecting(policy: &AnalysisPolicy, normal: Option<&Normal>, outlook: &Outlook) -> Self {
+        let metrics = policy.metrics.iter().map(|metric| Evidence::new(policy, metric, normal, outlook));
         Self {
-            metrics: policy.metrics.iter().map(|metric| Evidence::new(policy, metric)).collect(),
+            metrics: metrics.collect(),
             missing: vec![missing::Track::default(); policy.metrics.len()],
             canary: Classes::new(),
             baseline: Classes::new(),
@@ -123,24 +160,27 @@ impl State {
 
     /// Takes one window in. `weight` is the canary's share during it.
     pub fn fold(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
-        self.windows = window.number;
         let mut link = self.digest.0.to_vec();
         link.extend(serde_json::to_vec(window).expect("a window is plain data with string keys"));
         self.digest = Digest::of(&link);
-        let (canary, baseline) = (window.canary_total(), window.baseline_total());
-        self.requests.0 += canary.requests;
-        self.requests.1 += canary.errors();
+        self.take(policy, window, weight);
+    }
+
+    /// Takes one window in without chaining its digest, for evidence that is not on record.
+    pub fn take(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
+        self.windows = window.number;
+        let (canary, baseline) = (tally(&window.canary), tally(&window.baseline));
+        self.requests.0 = self.requests.0.saturating_add(canary.0);
+        self.requests.1 = self.requests.1.saturating_add(canary.1);
         if window.warm_up {
             return;
         }
         evidence::merge(&mut self.canary, &window.canary);
         evidence::merge(&mut self.baseline, &window.baseline);
-        if baseline.requests > 0 {
-            // Counts may be as large as 10^12 on each side: their product is not to wrap.
-            let expected = i128::from(canary.requests) * i128::from(baseline.errors()) * 1_000
-                / i128::from(baseline.requests);
-            let expected = i64::try_from(expected).unwrap_or(i64::MAX / 2);
-            let excess = (canary.errors() as i64).saturating_mul(1_000).saturating_sub(expected);
+        if baseline.0 > 0 {
+            let expected = i128::from(canary.0) * i128::from(baseline.1) * 1_000 / i128::from(baseline.0);
+            let excess = i128::from(canary.1) * 1_000 - expected;
+            let excess = i64::try_from(excess).unwrap_or(if excess > 0 { i64::MAX } else { i64::MIN });
             self.excess_milli = self.excess_milli.saturating_add(excess);
         }
         let folds = self.metrics.iter_mut().zip(&mut self.missing);
@@ -161,6 +201,29 @@ impl State {
             critical(metric, finding)
         })
         .collect()
+    }
+
+    /// Of each metric that counts on the step: its verdict, and whether a regression is shown. What
+    /// [`State::findings`] would say, without the words.
+    pub(super) fn looks<'a>(
+        &'a self,
+        policy: &'a AnalysisPolicy,
+        question: super::Question,
+    ) -> impl Iterator<Item = (&'a MetricPolicy, Verdict, bool)> {
+        let folds = self.metrics.iter().zip(&self.missing);
+        let due =
+            policy.metrics.iter().zip(folds).filter(move |(metric, _)| metric.from_step <= question.step);
+        due.map(move |(metric, (evidence, missing))| match evidence.look(policy, metric, question) {
+            Some((verdict, shown)) if is_critical(metric, verdict, shown) => {
+                (metric, Verdict::Rollback, shown)
+            }
+            Some((verdict, shown)) => (metric, verdict, shown),
+            None => {
+                let finding = missing.applied(metric, evidence.finding(policy, metric, question));
+                let finding = critical(metric, finding);
+                (metric, finding.verdict, finding.shown)
+            }
+        })
     }
 
     /// How many windows were taken in.

@@ -251,6 +251,7 @@ fn judged(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, d
     let question = judge::question(&flight.plan, index);
     let (policy, seen) = (&flight.plan.analysis, &flight.evidence);
     if let Some(old) = flight.judgement.as_ref().filter(|old| old.verdict < Verdict::Hold)
+        && flight.holds.is_empty()
         && judge::says_the_same(policy, seen, question, old)
     {
         // Nothing to act on, and nothing that is not on record: the words can wait.

@@ -269,7 +269,7 @@ impl Evidence {
         question: Question,
     ) -> MetricFinding {
         let tests = self.tests(policy, metric, question);
-        let rule = tests.rule(policy.profile);
+        let rule = tests.rule(policy.profile, metric);
         let nothing = self.canary.total == 0;
         let verdict = if nothing { Verdict::InsufficientData } else { rule.verdict() };
         let sentence = if nothing {
@@ -325,6 +325,10 @@ impl Evidence {
                 format!("shown to be {worse}, beyond {}: {rates}", times(metric.red_bp))
             }
             Rule::ShownStrict => format!("shown to be {worse} than tolerated: {rates}"),
+            Rule::ShownForPerson => format!(
+                "shown to be {worse} than {}, for a person to decide since it is not to go back by itself: {rates}",
+                times(metric.tolerance_bp)
+            ),
             Rule::ShownWithinRed => format!(
                 "shown to be {worse} than {} but not beyond {}: {rates}",
                 times(metric.tolerance_bp),

@@ -1,0 +1,128 @@
+//! What is known before the first window: how the running version answers (the normal profile) and
+//! what the plan will ask of the canary. A choice of test may rest on either, never on the canary.
+
+use taxiway_model::counts::Counts;
+use taxiway_model::evidence::total;
+use taxiway_model::normal::Normal;
+use taxiway_model::plan::Plan;
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
+use taxiway_model::weight::WeightBp;
+use taxiway_stats::dispersion;
+use taxiway_stats::threshold::{Calibrated, Forecast};
+
+use super::finding;
+
+/// Seconds over which the wealth for late faults is spread at least: an hour, since a canary that
+/// bakes for seconds is usually left to run on, and since the price of a longer horizon is small.
+pub(super) const HORIZON_S_MIN: f64 = 3_600.0;
+
+/// Requests of a normal profile below which its base rate is not taken for known.
+const KNOWN_REQUESTS_MIN: u64 = 1_000;
+
+/// What the plan says of the comparison to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// Smallest and largest share of the requests that the canary is given while it is compared;
+    /// none where the share is not the plan's to say (by header, mirrored, from files).
+    pub shares: Option<[WeightBp; 2]>,
+    /// Time for which it is to be compared, all steps together.
+    pub compared_ms: u64,
+    /// The fewest canary instances it is compared with.
+    pub canary_instances: u32,
+}
+
+impl Outlook {
+    /// What a plan's steps with a live baseline amount to.
+    pub fn of(plan: &Plan) -> Self {
+        let compared = || {
+            let live = |weight| weight > WeightBp::ZERO && weight < WeightBp::ALL;
+            plan.steps
+                .iter()
+                .filter(move |step| plan.baseline.is_some() && step.analysis && live(step.weight))
+        };
+        let by_weight = plan.steps.iter().all(|step| step.header.is_none() && step.mirror == WeightBp::ZERO);
+        let weights = || compared().map(|step| step.weight);
+        let shares = weights().min().zip(weights().max()).filter(|_| by_weight);
+        let replicas = plan.version.target.replicas;
+        Self {
+            shares: shares.map(|(least, most)| [least, most]),
+            compared_ms: compared().map(|step| step.bake_ms).sum(),
+            canary_instances: compared().map(|step| step.canary_instances(replicas)).min().unwrap_or(1),
+        }
+    }
+
+    /// Seconds over which faults may begin.
+    pub(super) fn horizon_s(&self) -> f64 {
+        (self.compared_ms as f64 / 1e3).max(HORIZON_S_MIN)
+    }
+}
+
+/// A normal profile and the outlook, as one metric's tests ask for them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prior<'a> {
+    pub normal: &'a Normal,
+    pub outlook: &'a Outlook,
+}
+
+impl Prior<'_> {
+    /// What the running version answered where this metric looks.
+    pub(super) fn seen(&self, metric: &MetricPolicy) -> Counts {
+        match &metric.endpoint {
+            Some(name) => self.normal.classes.get(name).cloned().unwrap_or_default(),
+            None => total(&self.normal.classes),
+        }
+    }
+
+    /// The rate of failure, where enough requests were seen to call it known.
+    pub(super) fn base_rate(&self, metric: &MetricPolicy) -> Option<f64> {
+        let seen = self.seen(metric);
+        (seen.requests >= KNOWN_REQUESTS_MIN).then(|| seen.errors() as f64 / seen.requests as f64)
+    }
+
+    /// How much more failures vary than independent ones would; 1 where that is not known.
+    pub(super) fn error_dispersion(&self) -> f64 {
+        known_dispersion(self.normal.error_dispersion_milli).unwrap_or(1.0)
+    }
+
+    /// The same of slow requests; none where it is not known.
+    pub(super) fn slow_dispersion(&self) -> Option<f64> {
+        known_dispersion(self.normal.slow_dispersion_milli)
+    }
+
+    /// The factor below which a difference of rates is within what instances differ by anyway.
+    pub(super) fn attributable(&self, alpha: f64) -> f64 {
+        let tau = self.normal.instance_noise_milli.unwrap_or(0) as f64 / 1e3;
+        let canary = u64::from(self.outlook.canary_instances);
+        dispersion::attributable(1.0, tau.min(5.0), canary, u64::from(self.normal.instances), alpha)
+            .clamp(1.0, 1e3)
+    }
+
+    /// When evidence of failures against a tolerated ratio is enough.
+    ///
+    /// Ville's threshold always holds. What it wastes is given back (a third of the time to
+    /// detection) where the crossing probability is known: no slack, failures independent of each
+    /// other and alike at all instances in the profile, and a share that the plan knows.
+    pub(super) fn threshold(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, theta: f64) -> Calibrated {
+        let alpha = finding::alpha(policy, metric);
+        let independent = self.normal.error_dispersion_milli.is_some_and(|milli| milli <= 1_000)
+            && self.normal.instance_noise_milli.unwrap_or(0) == 0;
+        let (Some(shares), Some(rate)) = (self.outlook.shares, self.base_rate(metric)) else {
+            return Calibrated::none(alpha);
+        };
+        if !independent || metric.slack_ppm > 0 || self.normal.span_ms == 0 {
+            return Calibrated::none(alpha);
+        }
+        let rps = self.seen(metric).requests as f64 * 1e3 / self.normal.span_ms as f64;
+        let horizon_s = self.outlook.horizon_s();
+        let forecast = Forecast {
+            shares: shares.map(|share| f64::from(share.bp()) / 1e4),
+            errors: rate * rps * horizon_s,
+            windows: horizon_s,
+        };
+        Calibrated::new(alpha, theta, &forecast).unwrap_or_else(|_| Calibrated::none(alpha))
+    }
+}
+
+fn known_dispersion(milli: Option<u64>) -> Option<f64> {
+    milli.map(|milli| (milli as f64 / 1e3).clamp(1.0, 1e6))
+}
