@@ -7,12 +7,20 @@
 mod answer;
 mod ask;
 mod buckets;
+mod cloudwatch;
 mod command;
 mod count;
 mod csv;
+mod datadog;
 mod exchange;
+mod graphite;
+mod influxdb;
 mod json;
+mod logs;
+mod newrelic;
+mod otlp;
 pub mod prometheus;
 pub mod promql;
+mod sigv4;
 
 pub use ask::Sources;

@@ -5,10 +5,12 @@
 //! What cannot be taken apart stays a series of values, for which only a weaker test is valid.
 
 mod path;
+mod selector;
 mod source;
 
 pub use path::Path;
-pub use source::{Api, Credentials, Secret, Side, Source};
+pub use selector::Selector;
+pub use source::{Api, Credentials, Influx, Secret, Side, Source};
 
 use crate::ids::MetricName;
 use crate::policy::Measure;

@@ -15,6 +15,16 @@ pub(super) enum Answer {
     Now(Vector),
     /// Sums and values by time bucket.
     Buckets(Points),
+    /// How many values lie up to each edge, in microseconds, and not below, on both sides, since
+    /// the source was begun; and which sides it knows.
+    Histograms {
+        /// The canary, then the baseline.
+        found: [bool; 2],
+        /// The canary's, then the baseline's.
+        buckets: [BTreeMap<u64, u64>; 2],
+        /// Now, in seconds since the epoch.
+        at_s: f64,
+    },
 }
 
 /// A vector: labels and value of each series, and the moment it was evaluated for.

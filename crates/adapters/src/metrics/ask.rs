@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use taxiway_engine::ports::metrics::Metrics;
 use taxiway_model::ids::{MetricName, StreamId};
-use taxiway_model::metrics::{Api, Order, Query, Reading, Side, Source};
+use taxiway_model::metrics::{Api, Order, Outputs, Query, Reading, Sample, Side, Source};
 use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -21,7 +21,9 @@ use super::answer::{Answer, Outcome};
 use super::buckets::Buckets;
 use super::count::Count;
 use super::exchange::{Failure, now_s};
-use super::{command, csv, json, prometheus};
+use super::logs::{self, Tails};
+use super::otlp::{self, Listener, Listeners};
+use super::{cloudwatch, command, csv, datadog, graphite, influxdb, json, newrelic, prometheus};
 
 /// Failed rounds in a row from which on there is trouble.
 const TROUBLE_AFTER: u32 = 2;
@@ -54,6 +56,7 @@ impl Drop for Watch {
 /// Asks sources beside the engine. Dropping it ends all questions.
 pub struct Sources {
     wanted: Arc<Mutex<Wanted>>,
+    listeners: Arc<Listeners>,
     runtime: Option<Runtime>,
 }
 
@@ -68,7 +71,7 @@ impl Sources {
             .thread_name("metrics")
             .enable_all()
             .build()?;
-        Ok(Self { wanted: Arc::default(), runtime: Some(runtime) })
+        Ok(Self { wanted: Arc::default(), listeners: Arc::default(), runtime: Some(runtime) })
     }
 }
 
@@ -84,7 +87,7 @@ impl Metrics for Sources {
         let Some(runtime) = &self.runtime else { return };
         let count_from = (now_s() * 1e9) as u64;
         let ask = |source: &Source| {
-            let rounds = Rounds::new(Arc::clone(&self.wanted), stream.clone(), order, source, count_from);
+            let rounds = Rounds::new(self, stream.clone(), order, source, count_from);
             runtime.spawn(rounds.run()).abort_handle()
         };
         let tasks = order.sources.iter().filter(|source| !source.queries.is_empty()).map(ask).collect();
@@ -146,13 +149,43 @@ impl Question {
     }
 }
 
+/// What some sources need beside the question.
+struct Aside {
+    outputs: Outputs,
+    tails: Arc<Mutex<Tails>>,
+    listener: Option<Arc<Listener>>,
+}
+
 /// Puts a question to its source.
-async fn put(question: &Question) -> Result<Answer, Failure> {
+async fn put(question: &Question, aside: Aside) -> Result<Answer, Failure> {
     match &question.source.api {
         Api::Prometheus { url, credentials } => prometheus::ask(url, credentials.as_ref(), question).await,
         Api::Json { url, credentials } => json::ask(url, credentials.as_ref(), question).await,
         Api::Command { command } => command::ask(command, question).await,
         Api::Csv { path } => csv::ask(path, question).await,
+        Api::Datadog { url, version, api_key, application_key } => {
+            let keys = datadog::Keys { api: api_key, application: application_key };
+            match version {
+                1 => datadog::ask_v1(url, &keys, question).await,
+                _ => datadog::ask_v2(url, &keys, question).await,
+            }
+        }
+        Api::Cloudwatch { region, access_key, secret_key, session_token, .. } => {
+            let url = &question.source.api.place();
+            let session_token = session_token.as_ref();
+            let access = cloudwatch::Access { url, region, access_key, secret_key, session_token };
+            cloudwatch::ask(&access, question).await
+        }
+        Api::Newrelic { url, account, api_key } => newrelic::ask(url, *account, api_key, question).await,
+        Api::Influxdb { url, of, credentials } => {
+            influxdb::ask(url, of, credentials.as_ref(), question).await
+        }
+        Api::Graphite { url, credentials } => graphite::ask(url, credentials.as_ref(), question).await,
+        Api::Logs { path } => logs::ask(path.as_deref(), aside.outputs, &aside.tails, question).await,
+        Api::Otlp { listen } => match &aside.listener {
+            Some(listener) => otlp::ask(listener, question),
+            None => Err(Failure::new(format!("nothing is listened to at {listen} yet"))),
+        },
     }
 }
 
@@ -161,11 +194,38 @@ async fn put(question: &Question) -> Result<Answer, Failure> {
 struct Counting {
     counters: Option<Count>,
     buckets: Option<Buckets>,
+    /// Where counting of histograms began.
+    base: Option<Sample>,
+    tails: Arc<Mutex<Tails>>,
+}
+
+impl Counting {
+    /// Histograms count from the first answer on; a side that comes up later is all new.
+    fn histograms(
+        &mut self,
+        two_sides: bool,
+        found: [bool; 2],
+        buckets: [BTreeMap<u64, u64>; 2],
+        at_s: f64,
+    ) -> Outcome {
+        let [canary, baseline] = buckets.map(|side| side.into_iter().collect());
+        let now = Sample::Buckets { canary, baseline };
+        let base = self.base.get_or_insert_with(|| now.clone());
+        for (found, name) in found.into_iter().zip(["canary", "baseline"]).take(1 + usize::from(two_sides)) {
+            if !found {
+                return Outcome::Nothing(format!("no series of the {name} yet"));
+            }
+        }
+        Outcome::Sample(now.since(Some(base)), Some(at_s))
+    }
 }
 
 /// The rounds of one source.
 struct Rounds {
     wanted: Arc<Mutex<Wanted>>,
+    listeners: Arc<Listeners>,
+    /// Held while it asks, so that it goes on listening.
+    listener: Option<Arc<Listener>>,
     stream: StreamId,
     source: Arc<Source>,
     sides: Vec<(Side, String)>,
@@ -178,16 +238,12 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(
-        wanted: Arc<Mutex<Wanted>>,
-        stream: StreamId,
-        order: &Order,
-        source: &Source,
-        count_from: u64,
-    ) -> Self {
+    fn new(sources: &Sources, stream: StreamId, order: &Order, source: &Source, count_from: u64) -> Self {
         let version = |side| Some((side, order.version(side)?.to_owned()));
         Self {
-            wanted,
+            wanted: Arc::clone(&sources.wanted),
+            listeners: Arc::clone(&sources.listeners),
+            listener: None,
             stream,
             source: Arc::new(source.clone()),
             sides: Side::BOTH.into_iter().filter_map(version).collect(),
@@ -222,11 +278,22 @@ impl Rounds {
     }
 
     /// All queries at once, each within its time limit.
-    async fn round(&self) -> Vec<(Query, Result<Answer, Failure>)> {
+    async fn round(&mut self) -> Vec<(Query, Result<Answer, Failure>)> {
         let to_s = now_s() + self.ahead_s;
         let bucket_s = self.source.bucket_ms as f64 / 1e3;
         let back_s = LATE_S.max(20.0 * bucket_s);
         let from_s = (to_s - back_s).max(self.began_s + self.ahead_s - 2.0 * bucket_s);
+        let outputs = lock(&self.wanted).get(&self.stream).map(|watch| watch.order.outputs.clone());
+        let outputs = outputs.unwrap_or_default();
+        if let (Api::Otlp { listen }, None) = (&self.source.api, &self.listener) {
+            match otlp::listener(&self.listeners, listen).await {
+                Ok(listener) => self.listener = Some(listener),
+                Err(failure) => {
+                    let refused = |query: &Query| (query.clone(), Err(Failure::new(failure.why.clone())));
+                    return self.source.queries.iter().map(refused).collect();
+                }
+            }
+        }
         let mut asking = JoinSet::new();
         for query in self.source.queries.clone() {
             let question = Question {
@@ -237,8 +304,11 @@ impl Rounds {
                 to_s,
                 limit: Duration::from_millis(self.source.timeout_ms.max(1)),
             };
+            let counting = self.counting.entry(question.query.metric.clone()).or_default();
+            let (tails, listener) = (Arc::clone(&counting.tails), self.listener.clone());
+            let aside = Aside { outputs: outputs.clone(), tails, listener };
             asking.spawn(async move {
-                let answer = put(&question).await;
+                let answer = put(&question, aside).await;
                 (question.query, answer)
             });
         }
@@ -281,6 +351,9 @@ impl Rounds {
                 let began_s = self.began_s + self.ahead_s;
                 let buckets = counting.buckets.get_or_insert_with(|| Buckets::new(began_s));
                 buckets.take(&query.shape, two_sides, self.source.delay_ms as f64 / 1e3, &points)
+            }
+            Answer::Histograms { found, buckets, at_s } => {
+                counting.histograms(two_sides, found, buckets, at_s)
             }
         };
         match outcome {

@@ -85,7 +85,7 @@ fn column_of(text: &str, column: &str, from_s: f64) -> Result<Vec<(f64, f64)>, S
 }
 
 /// The fields of a row, quoted as in RFC 4180.
-fn fields(line: &str) -> Vec<String> {
+pub(super) fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut chars = line.chars().peekable();
@@ -102,7 +102,7 @@ fn fields(line: &str) -> Vec<String> {
 }
 
 /// Seconds or milliseconds since the epoch, or RFC 3339.
-fn moment_s(text: &str) -> Option<f64> {
+pub(super) fn moment_s(text: &str) -> Option<f64> {
     match text.parse::<f64>() {
         // In seconds this would be the year 5138.
         Ok(number) if number >= 1e11 => Some(number / 1e3),

@@ -80,6 +80,7 @@ impl Secrets {
             Credentials::Bearer(token) => {
                 ("authorization".to_owned(), format!("Bearer {}", self.read(token)?))
             }
+            Credentials::Token(token) => ("authorization".to_owned(), format!("Token {}", self.read(token)?)),
             Credentials::Basic { user, password } => {
                 let both = BASE64_STANDARD.encode(format!("{user}:{}", self.read(password)?));
                 self.values.push((both.clone(), password.clone()));

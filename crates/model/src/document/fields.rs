@@ -19,7 +19,12 @@ pub(super) struct Context<'t> {
 
 impl<'t> Context<'t> {
     pub(super) fn new(text: &'t str, directory: &'t str) -> Self {
-        Self { lines: text.lines().collect(), directory, problems: RefCell::default(), secrets: RefCell::default() }
+        Self {
+            lines: text.lines().collect(),
+            directory,
+            problems: RefCell::default(),
+            secrets: RefCell::default(),
+        }
     }
 
     /// Notes a problem.
@@ -351,7 +356,7 @@ impl<'c, 'n> Fields<'c, 'n> {
     /// A list, or one value that stands for a list of one; empty where there is none.
     pub(super) fn many<T>(&self, name: &str, read: impl Fn(&str) -> Read<T>) -> Vec<T> {
         let one = match self.key(name).kind {
-            Kind::OneOrMany(_) => true,
+            Kind::OneOrMany(_) | Kind::Short(Kind::OneOrMany(_), _) => true,
             Kind::List(_) => false,
             _ => panic!("`{name}` of {} is not a list in the table", self.section.name),
         };

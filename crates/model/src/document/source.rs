@@ -1,17 +1,14 @@
 //! Sources of metrics by query, and the queries that metrics of the description put to them (R4.6).
 
+mod api;
+
+pub(super) use api::secret;
+
 use super::fields::Fields;
 use super::problem::Code;
 use crate::ids::MetricName;
-use crate::metrics::{Api, Credentials, Path, Query, Secret, Shape, Source, TakeApart};
+use crate::metrics::{Api, Influx, Path, Query, Selector, Shape, Source, TakeApart};
 use std::collections::BTreeMap;
-
-/// Between two questions, and what one may take, in milliseconds: 100 ms to 5 min.
-const PACE_MS: std::ops::RangeInclusive<u64> = 100..=300_000;
-
-/// Names in a URL's query that say that a secret stands behind them.
-const SECRET_WORDS: [&str; 8] =
-    ["token", "key", "apikey", "api_key", "api-key", "secret", "password", "access_token"];
 
 /// The sources an analysis names, without queries.
 pub(super) fn named(fields: &Fields<'_, '_>) -> Vec<Source> {
@@ -56,127 +53,26 @@ fn one(fields: &Fields<'_, '_>, name: &str) -> Option<Source> {
         };
         fields.problem(Code::Conflict, "canary", message, hint);
     }
-    let (api, (interval_ms, timeout_ms)) = match fields.exactly_one()? {
-        "prometheus" => {
-            let inner = fields.section("prometheus")?;
-            let (url, credentials, pace) = (url(&inner), credentials(&inner), pace(&inner));
-            (Api::Prometheus { url: url?, credentials }, pace?)
-        }
-        "json" => {
-            let inner = fields.section("json")?;
-            let (url, credentials, pace) = (url(&inner), credentials(&inner), pace(&inner));
-            (Api::Json { url: url?, credentials }, pace?)
-        }
-        "command" => {
-            let inner = fields.section("command")?;
-            let (command, pace) = (inner.command("run"), pace(&inner));
-            (Api::Command { command: command? }, pace?)
-        }
-        "csv" => {
-            let inner = fields.section("csv")?;
-            let (path, pace) = (inner.path("path"), pace(&inner));
-            (Api::Csv { path: path? }, pace?)
-        }
-        other => unreachable!("`{other}` is a source of the table"),
-    };
+    let (api, pace) = api::read(fields)?;
     Some(Source {
         name: name.to_owned(),
         api,
-        interval_ms,
-        timeout_ms,
-        bucket_ms: 0,
-        delay_ms: 0,
+        interval_ms: pace.interval_ms,
+        timeout_ms: pace.timeout_ms,
+        bucket_ms: pace.bucket_ms,
+        delay_ms: pace.delay_ms,
         canary,
         baseline,
         queries: Vec::new(),
     })
 }
 
-/// An address over HTTP without a secret in it.
-fn url(fields: &Fields<'_, '_>) -> Option<String> {
-    let url = fields.text("url")?.trim_end_matches('/').to_owned();
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let Some(rest) = rest else {
-        let hint = format!("write http://{url}");
-        fields.problem(Code::BadValue, "url", &format!("`{url}` is not an http(s) URL"), &hint);
-        return Some(url);
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let arguments = rest.split_once('?').map(|(_, arguments)| arguments).unwrap_or_default();
-    let named = arguments.split('&').filter_map(|argument| Some(argument.split_once('=')?.0.to_lowercase()));
-    if authority.contains('@') || named.into_iter().any(|name| SECRET_WORDS.contains(&name.as_str())) {
-        let message = "a secret must not stand in this file, and an address is shown to everybody";
-        let hint = "name it: credentials: {bearer: {env: NAME}}, or basic, or header";
-        fields.unquoted_problem("url", message, hint);
-        return None;
-    }
-    Some(url)
-}
-
-fn pace(fields: &Fields<'_, '_>) -> Option<(u64, u64)> {
-    let [interval, timeout] = ["interval", "timeout"].map(|key| {
-        let ms = fields.span(key);
-        if ms.is_some_and(|ms| !PACE_MS.contains(&ms)) {
-            fields.problem(Code::OutOfRange, key, "it lies between 100ms and 5m", "5s is usual");
-        }
-        ms
-    });
-    Some((interval?, timeout?))
-}
-
-fn credentials(fields: &Fields<'_, '_>) -> Option<Credentials> {
-    let fields = fields.section("credentials")?;
-    match fields.exactly_one()? {
-        "bearer" => secret(&fields, "bearer").map(Credentials::Bearer),
-        "basic" => {
-            let inner = fields.section("basic")?;
-            let (user, password) = (inner.text("user"), secret(&inner, "password"));
-            Some(Credentials::Basic { user: user?, password: password? })
-        }
-        _ => {
-            let inner = fields.section("header")?;
-            let (name, value) = (inner.text("name"), secret(&inner, "value"));
-            let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-            if name.as_ref().is_some_and(|name| !name.chars().all(fits)) {
-                inner.problem(
-                    Code::BadValue,
-                    "name",
-                    "this is not the name of a header",
-                    "write one like X-Api-Key",
-                );
-            }
-            Some(Credentials::Header { name: name?, value: value? })
-        }
-    }
-}
-
-/// Where a secret is kept; one that is written down is refused, and not repeated.
-pub(super) fn secret(fields: &Fields<'_, '_>, key: &str) -> Option<Secret> {
-    if fields.short(key) {
-        fields.unquoted_problem(key, "a secret must not stand in this file", SECRET_HINT);
-        return None;
-    }
-    let inner = fields.section(key)?;
-    match inner.exactly_one()? {
-        "env" => {
-            let name = inner.text("env")?;
-            let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if !name.chars().all(fits) || name.starts_with(|c: char| c.is_ascii_digit()) {
-                inner.unquoted_problem("env", "this is not the name of a variable", SECRET_HINT);
-                return None;
-            }
-            Some(Secret::Env(name))
-        }
-        _ => inner.path("file").map(Secret::File),
-    }
-}
-
-const SECRET_HINT: &str = "name where it is kept: {env: NAME} or {file: path}";
-
 fn labels(fields: &Fields<'_, '_>, side: &str) -> BTreeMap<String, String> {
     let given = fields.map(side);
     if given.is_empty() {
-        return BTreeMap::from([("version".to_owned(), "{version}".to_owned())]);
+        // The attribute of OpenTelemetry's conventions.
+        let label = if fields.given("otlp").is_some() { "service.version" } else { "version" };
+        return BTreeMap::from([(label.to_owned(), "{version}".to_owned())]);
     }
     for (label, _) in &given {
         let fits = |c: char| c.is_ascii_alphanumeric() || "_.".contains(c);
@@ -203,6 +99,7 @@ pub(super) fn put(fields: &Fields<'_, '_>, sources: &mut [Source], promql: Optio
                 let Some(text) = inner.text(key) else { continue };
                 apart.entry(place).or_default().push((metric, text));
             }
+            (Asked::Query, Api::Otlp { .. }) => source.queries.extend(quantile(inner, metric)),
             (Asked::Query, api) => {
                 let message = format!("{} understands no PromQL", api.word());
                 inner.problem(Code::Conflict, "query", &message, "write `bad` and `total`, or `value`");
@@ -237,6 +134,14 @@ pub(super) fn put(fields: &Fields<'_, '_>, sources: &mut [Source], promql: Optio
     }
 }
 
+/// The keys of a share.
+const COUNTS: [&str; 3] = ["bad", "good", "total"];
+
+/// The key of what is counted of a share.
+fn part(fields: &Fields<'_, '_>) -> &'static str {
+    if fields.given("good").is_some() { "good" } else { "bad" }
+}
+
 /// What a metric asks of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
@@ -248,7 +153,7 @@ enum Asked {
 /// None, with the problem noted, where it asks nothing that can be understood.
 fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
     let given = |key| fields.given(key).is_some();
-    let (counts, query, value) = (given("bad") || given("total"), given("query"), given("value"));
+    let (counts, query, value) = (COUNTS.into_iter().any(given), given("query"), given("value"));
     match (counts, query, value) {
         (false, false, false) => {
             if given("source") {
@@ -258,7 +163,12 @@ fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
             None
         }
         (true, false, false) => {
-            for (key, other) in [("bad", "total"), ("total", "bad")] {
+            if given("bad") && given("good") {
+                let hint = "remove one of them";
+                fields.problem(Code::Conflict, "good", "a share is of the bad or of the good ones", hint);
+                return None;
+            }
+            for (key, other) in [(part(fields), "total"), ("total", part(fields))] {
                 if !given(key) {
                     let message = format!("`{key}` is missing: a share needs both");
                     fields.problem(Code::MissingKey, other, &message, "write both, or `value`");
@@ -306,7 +216,7 @@ fn counters(
     promql: Option<&TakeApart<'_>>,
 ) -> Option<Query> {
     let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
-    let [bad, total] = ["bad", "total"].map(|key| {
+    let [bad, total] = [part(fields), "total"].map(|key| {
         let text = fields.text(key)?;
         let queries = [(metric.clone(), text.clone())];
         let promql = promql.or_else(|| {
@@ -336,6 +246,30 @@ fn counters(
     Some(Query { metric, text: format!("{bad_text} of {total_text}"), shape })
 }
 
+/// `histogram_quantile(0.95, name{…})` of what is pushed over OTLP.
+fn quantile(fields: &Fields<'_, '_>, metric: MetricName) -> Option<Query> {
+    let text = fields.text("query")?;
+    let hint = "write histogram_quantile(0.95, http.server.request.duration)";
+    let inside = text.trim().strip_prefix("histogram_quantile(").and_then(|rest| rest.strip_suffix(')'));
+    let Some((quantile, selector)) = inside.and_then(|inside| inside.split_once(',')) else {
+        fields.problem(Code::BadValue, "query", "of OTLP a quantile of a histogram can be asked", hint);
+        return None;
+    };
+    let bp = super::value::decimal_micro(quantile.trim()).map_or(0, |micro| micro / 100);
+    if !(1..=9_999).contains(&bp) {
+        fields.problem(Code::OutOfRange, "query", "the quantile does not lie between 0 and 1", hint);
+        return None;
+    }
+    if let Err(why) = Selector::read(selector) {
+        fields.problem(Code::BadValue, "query", &format!("this is no metric: {why}"), hint);
+        return None;
+    }
+    let buckets = selector.trim().to_owned();
+    // The unit is pushed with the histogram, and its edges come in microseconds.
+    let shape = Shape::Buckets { buckets, quantile_bp: bp as u16, unit_us: 1, scale_micro: 1_000_000 };
+    Some(Query { metric, text, shape })
+}
+
 /// A query in a language that is not taken apart.
 fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: Asked) -> Option<Query> {
     let text = |key: &str| {
@@ -344,14 +278,14 @@ fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: As
             let hint = "put `{version}` where the version stands";
             fields.problem(Code::Conflict, key, "both sides would be asked the same", hint);
         }
-        if let Err((message, hint)) = form(&source.api, &text) {
+        if let Err((message, hint)) = form(&source.api, asked, &text) {
             fields.problem(Code::BadValue, key, &message, hint);
             return None;
         }
         Some(text)
     };
     if asked == Asked::Counts {
-        let (bad, total) = (text("bad"), text("total"));
+        let (bad, total) = (text(part(fields)), text("total"));
         let (bad, total) = (bad?, total?);
         let words = format!("{bad} of {total}");
         return Some(Query {
@@ -365,13 +299,73 @@ fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: As
 }
 
 /// Whether a query has the form its source understands, as far as that can be known.
-fn form(api: &Api, text: &str) -> Result<(), (String, &'static str)> {
+fn form(api: &Api, asked: Asked, text: &str) -> Result<(), (String, &'static str)> {
+    let told = |what: &str, why: String, hint| Err((format!("this is no {what}: {why}"), hint));
     match api {
-        Api::Json { .. } | Api::Command { .. } => Path::read(text).map(drop).map_err(|why| {
-            (format!("this is no path in JSON: {why}"), "write one like $.requests or /requests")
-        }),
-        Api::Prometheus { .. } | Api::Csv { .. } => Ok(()),
+        Api::Json { .. } | Api::Command { .. } => match Path::read(text) {
+            Ok(_) => Ok(()),
+            Err(why) => told("path in JSON", why, "write one like $.requests or /requests"),
+        },
+        Api::Otlp { .. } => match Selector::read(text) {
+            Ok(_) => Ok(()),
+            Err(why) => told("metric", why, "write one like http.server.requests{status=\"500\"}"),
+        },
+        Api::Cloudwatch { .. } => match cloudwatch(text) {
+            Ok(()) => Ok(()),
+            Err(why) => told("metric", why, "write one like Shop:Errors{Version=\"{version}\"} Sum"),
+        },
+        Api::Influxdb { of, .. } => influx(of, text),
+        Api::Newrelic { .. } => {
+            let words: Vec<String> = text.split_whitespace().map(str::to_uppercase).collect();
+            let own = ["SINCE", "UNTIL", "TIMESERIES", "FACET"];
+            match own.iter().find(|own| words.iter().any(|word| word == *own)) {
+                None => Ok(()),
+                Some(word) => Err((format!("`{word}` is added by us or cannot be used"), "leave it out")),
+            }
+        }
+        Api::Logs { .. } if asked == Asked::Value => {
+            Err(("lines are counted, and give no value".to_owned(), "write `bad` and `total`"))
+        }
+        Api::Prometheus { .. }
+        | Api::Csv { .. }
+        | Api::Datadog { .. }
+        | Api::Graphite { .. }
+        | Api::Logs { .. } => Ok(()),
     }
+}
+
+/// `namespace:metric{dimension="value"} statistic`, or an expression.
+fn cloudwatch(text: &str) -> Result<(), String> {
+    if ["SELECT ", "SEARCH("].iter().any(|begin| text.trim_start().starts_with(begin)) {
+        return Ok(());
+    }
+    let (metric, statistic) = text.trim().rsplit_once(' ').ok_or("the statistic is missing at its end")?;
+    if !statistic.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err(format!("`{statistic}` is not a statistic"));
+    }
+    let (_, metric) = metric.split_once(':').ok_or("the namespace is missing before a `:`")?;
+    let selector = Selector::read(metric)?;
+    match selector.attributes.iter().find(|(_, is, value)| !is || value.ends_with('*')) {
+        Some((name, ..)) => Err(format!("the dimension `{name}` has to be one value")),
+        None => Ok(()),
+    }
+}
+
+fn influx(of: &Influx, text: &str) -> Result<(), (String, &'static str)> {
+    if let Some(missing) = ["{from}", "{to}", "{bucket}"].iter().find(|place| !text.contains(**place)) {
+        let hint = match of {
+            Influx::Flux { .. } => {
+                "range(start: {from}, stop: {to}), aggregateWindow(every: {bucket}, fn: sum, timeSrc: \"_start\")"
+            }
+            Influx::Influxql { .. } => "WHERE time >= {from} AND time < {to} GROUP BY time({bucket})",
+        };
+        return Err((format!("`{missing}` is missing"), hint));
+    }
+    if matches!(of, Influx::Flux { .. }) && text.contains("aggregateWindow") && !text.contains("_start") {
+        let why = "its buckets are named by their end, and their beginning is needed";
+        return Err((why.to_owned(), "add timeSrc: \"_start\" to aggregateWindow"));
+    }
+    Ok(())
 }
 
 /// A query whose answer is a value.
@@ -382,7 +376,7 @@ pub(super) fn value_shape(source: &Source, expression: String) -> Shape {
 
 /// Whether a metric asks a source anything.
 pub(super) fn asks(fields: &Fields<'_, '_>) -> bool {
-    ["source", "query", "bad", "total", "value"].iter().any(|key| fields.given(key).is_some())
+    ["source", "query", "bad", "good", "total", "value"].iter().any(|key| fields.given(key).is_some())
 }
 
 /// Notes the sources that nothing is asked of.

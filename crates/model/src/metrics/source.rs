@@ -44,6 +44,70 @@ pub enum Api {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credentials: Option<Credentials>,
     },
+    /// Datadog; queries are its own.
+    Datadog {
+        /// Base URL of the site's API.
+        url: String,
+        /// The version of its API: 1 or 2.
+        version: u8,
+        /// `DD-API-KEY`.
+        api_key: Secret,
+        /// `DD-APPLICATION-KEY`.
+        application_key: Secret,
+    },
+    /// Amazon CloudWatch; queries are metrics with dimensions and a statistic, or expressions.
+    Cloudwatch {
+        /// The region.
+        region: String,
+        /// Another endpoint than the region's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// The access key's id.
+        access_key: Secret,
+        /// The secret access key.
+        secret_key: Secret,
+        /// Of temporary keys.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_token: Option<Secret>,
+    },
+    /// New Relic; queries are NRQL without a span of time.
+    Newrelic {
+        /// Base URL of NerdGraph.
+        url: String,
+        /// The account's number.
+        account: u64,
+        /// A user key.
+        api_key: Secret,
+    },
+    /// InfluxDB; queries have the placeholders `{from}`, `{to}` and `{bucket}`.
+    Influxdb {
+        /// Base URL.
+        url: String,
+        /// Flux (v2) or InfluxQL (v1), and of what.
+        of: Influx,
+        /// How to prove who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<Credentials>,
+    },
+    /// Graphite; queries are render targets.
+    Graphite {
+        /// Base URL, without `/render`.
+        url: String,
+        /// How to prove who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<Credentials>,
+    },
+    /// Lines of files; queries are regular expressions of what is counted.
+    Logs {
+        /// Which file, with a placeholder of the side; none: the output of the side's instances.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+    },
+    /// What is pushed to us over OTLP; queries are metrics with attributes.
+    Otlp {
+        /// Where we listen.
+        listen: String,
+    },
     /// Any JSON over HTTP; queries are paths to numbers in it.
     Json {
         /// What is asked for, with a placeholder of the side.
@@ -69,6 +133,13 @@ impl Api {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Prometheus { .. } => "prometheus",
+            Self::Datadog { .. } => "datadog",
+            Self::Cloudwatch { .. } => "cloudwatch",
+            Self::Newrelic { .. } => "newrelic",
+            Self::Influxdb { .. } => "influxdb",
+            Self::Graphite { .. } => "graphite",
+            Self::Logs { .. } => "logs",
+            Self::Otlp { .. } => "otlp",
             Self::Json { .. } => "json",
             Self::Command { .. } => "command",
             Self::Csv { .. } => "csv",
@@ -78,7 +149,17 @@ impl Api {
     /// Where it is, for people.
     pub fn place(&self) -> String {
         match self {
-            Self::Prometheus { url, .. } | Self::Json { url, .. } => url.clone(),
+            Self::Prometheus { url, .. }
+            | Self::Datadog { url, .. }
+            | Self::Newrelic { url, .. }
+            | Self::Influxdb { url, .. }
+            | Self::Graphite { url, .. }
+            | Self::Json { url, .. } => url.clone(),
+            Self::Cloudwatch { region, url, .. } => {
+                url.clone().unwrap_or_else(|| format!("https://monitoring.{region}.amazonaws.com"))
+            }
+            Self::Logs { path } => path.clone().unwrap_or_else(|| "the output of the instances".to_owned()),
+            Self::Otlp { listen } => format!("what is pushed to {listen}"),
             Self::Command { command } => command.join(" "),
             Self::Csv { path } => path.clone(),
         }
@@ -92,11 +173,33 @@ impl Api {
     /// Whether it tells the sides apart by where or how it asks, whatever the query.
     pub fn tells_apart(&self, source: &Source) -> bool {
         match self {
-            Self::Prometheus { .. } | Self::Command { .. } => true,
+            Self::Prometheus { .. } | Self::Command { .. } | Self::Otlp { .. } => true,
             Self::Json { url, .. } => source.tells_apart(url),
             Self::Csv { path } => source.tells_apart(path),
+            Self::Logs { path } => path.as_ref().is_none_or(|path| source.tells_apart(path)),
+            Self::Datadog { .. }
+            | Self::Cloudwatch { .. }
+            | Self::Newrelic { .. }
+            | Self::Influxdb { .. }
+            | Self::Graphite { .. } => false,
         }
     }
+}
+
+/// What an InfluxDB is asked in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Influx {
+    /// Flux, in an organization.
+    Flux {
+        /// Its name or id.
+        org: String,
+    },
+    /// InfluxQL, of a database.
+    Influxql {
+        /// Its name.
+        database: String,
+    },
 }
 
 /// How to prove to a source who asks.
@@ -105,6 +208,8 @@ impl Api {
 pub enum Credentials {
     /// `Authorization: Bearer …`.
     Bearer(Secret),
+    /// `Authorization: Token …`, as InfluxDB has it.
+    Token(Secret),
     /// `Authorization: Basic …`.
     Basic {
         /// The user.

@@ -1,0 +1,281 @@
+//! What was pushed, series by series: counts since we listen, whatever the temporality, and newest values.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::wire::{Attributes, Data, Metric, Point, Pushed};
+
+/// The most series that are kept; what a service with a thousand instances has.
+const SERIES_MAX: usize = 50_000;
+
+/// Buckets of one histogram.
+const BUCKETS_MAX: usize = 1_000;
+
+/// So many moments of a series are remembered, so that points that are pushed twice count once.
+const REMEMBERED: usize = 64;
+
+/// One series.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    pub(super) resource: Attributes,
+    pub(super) attributes: Attributes,
+    /// Counted since we listen; for values the newest.
+    pub(super) value: f64,
+    pub(super) counts: bool,
+    /// How many lie in the bucket up to each edge and not below, in microseconds.
+    pub(super) buckets: BTreeMap<u64, u64>,
+    pub(super) at_ns: u64,
+    start_ns: u64,
+    last: Option<Data>,
+    seen: VecDeque<u64>,
+}
+
+/// All series of the metrics that are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    wanted: BTreeSet<String>,
+    series: BTreeMap<String, BTreeMap<String, Series>>,
+    /// When listening began, by our clock.
+    began_ns: u64,
+    /// Series that found no room.
+    pub(super) refused: u64,
+}
+
+impl Store {
+    pub(super) fn since(began_ns: u64) -> Self {
+        Self { began_ns, ..Self::default() }
+    }
+
+    pub(super) fn want(&mut self, metric: &str) {
+        self.wanted.insert(metric.to_owned());
+    }
+
+    pub(super) fn of(&self, metric: &str) -> impl Iterator<Item = &Series> {
+        self.series.get(metric).into_iter().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn take(&mut self, pushed: Pushed) {
+        let resource = text(&pushed.resource);
+        for metric in pushed.metrics {
+            if !self.wanted.contains(&metric.name) {
+                continue;
+            }
+            for point in &metric.points {
+                let key = format!("{resource}|{}", text(&point.attributes));
+                let all: usize = self.series.values().map(BTreeMap::len).sum();
+                let of_metric = self.series.entry(metric.name.clone()).or_default();
+                if all >= SERIES_MAX && !of_metric.contains_key(&key) {
+                    self.refused += 1;
+                    continue;
+                }
+                let series = of_metric.entry(key).or_insert_with(|| Series {
+                    resource: pushed.resource.clone(),
+                    attributes: point.attributes.clone(),
+                    ..Series::default()
+                });
+                series.take(&metric, point, self.began_ns);
+            }
+        }
+    }
+}
+
+fn text(attributes: &Attributes) -> String {
+    let mut sorted: Vec<String> = attributes.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+    sorted.sort();
+    sorted.join(",")
+}
+
+impl Series {
+    fn take(&mut self, metric: &Metric, point: &Point, began_ns: u64) {
+        self.counts = metric.counts;
+        if !metric.counts {
+            if let (Data::Number(value), true) = (&point.data, point.at_ns >= self.at_ns) {
+                self.value = *value;
+                self.at_ns = point.at_ns;
+            }
+            return;
+        }
+        if self.seen.contains(&point.at_ns) {
+            return;
+        }
+        self.seen.push_back(point.at_ns);
+        if self.seen.len() > REMEMBERED {
+            self.seen.pop_front();
+        }
+        let unit_us = unit_us(&metric.unit);
+        if metric.delta {
+            self.add(&point.data, None, unit_us);
+        } else {
+            if point.at_ns < self.at_ns {
+                // A cumulative point that comes late says nothing that a newer one did not.
+                return;
+            }
+            // What a process counted before we listened is not ours, unless it began after us.
+            let known = self
+                .last
+                .take()
+                .filter(|last| point.start_ns <= self.start_ns && !is_less(&point.data, last));
+            let first = self.at_ns == 0;
+            if !first || point.start_ns >= began_ns {
+                self.add(&point.data, known.as_ref(), unit_us);
+            }
+            self.start_ns = point.start_ns.max(self.start_ns);
+            self.last = Some(point.data.clone());
+        }
+        self.at_ns = self.at_ns.max(point.at_ns);
+    }
+
+    /// Adds what a point has more than the one before.
+    fn add(&mut self, data: &Data, before: Option<&Data>, unit_us: f64) {
+        match (data, before) {
+            (Data::Number(value), before) => {
+                let old = if let Some(Data::Number(old)) = before { *old } else { 0.0 };
+                if (value - old).is_finite() {
+                    self.value += (value - old).max(0.0);
+                }
+            }
+            (Data::Explicit(bounds, counts), before) => {
+                let old = match before {
+                    Some(Data::Explicit(old_bounds, old)) if old_bounds == bounds => old.as_slice(),
+                    _ => &[],
+                };
+                for (place, count) in counts.iter().enumerate().take(BUCKETS_MAX) {
+                    let edge = bounds.get(place).map_or(u64::MAX, |bound| edge_us(*bound, unit_us));
+                    let more = count.saturating_sub(old.get(place).copied().unwrap_or(0));
+                    *self.buckets.entry(edge).or_default() += more;
+                }
+            }
+            (Data::Exponential(scale, zero, offset, counts), before) => {
+                let (old_zero, old) = match before {
+                    Some(Data::Exponential(old_scale, old_zero, old_offset, old)) => {
+                        (*old_zero, coarser(*old_scale - *scale, *old_offset, old))
+                    }
+                    _ => (0, BTreeMap::new()),
+                };
+                *self.buckets.entry(1).or_default() += zero.saturating_sub(old_zero);
+                for (place, count) in counts.iter().enumerate().take(BUCKETS_MAX) {
+                    let index = offset.saturating_add(place as i32);
+                    let more = count.saturating_sub(old.get(&index).copied().unwrap_or(0));
+                    if more > 0 {
+                        // The bucket before says where this one begins.
+                        self.buckets.entry(edge_us(bound(index, *scale), unit_us)).or_default();
+                        let edge = edge_us(bound(index.saturating_add(1), *scale), unit_us);
+                        *self.buckets.entry(edge).or_default() += more;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lower bound of a bucket: `2^(index / 2^scale)`.
+fn bound(index: i32, scale: i32) -> f64 {
+    (f64::from(index) * (-f64::from(scale)).exp2()).exp2()
+}
+
+/// Counts by index at a scale that is lower by `by`: `2^by` neighbours become one.
+fn coarser(by: i32, offset: i32, counts: &[u64]) -> BTreeMap<i32, u64> {
+    let mut coarse = BTreeMap::new();
+    if !(0..=30).contains(&by) {
+        return coarse;
+    }
+    for (place, count) in counts.iter().enumerate() {
+        *coarse.entry(offset.saturating_add(place as i32) >> by).or_default() += count;
+    }
+    coarse
+}
+
+fn edge_us(bound: f64, unit_us: f64) -> u64 {
+    let edge = (bound * unit_us).round();
+    if edge.is_finite() { (edge.max(1.0)) as u64 } else { u64::MAX }
+}
+
+/// Microseconds in a unit (UCUM); seconds where it says something else, as the conventions have it.
+fn unit_us(unit: &str) -> f64 {
+    match unit {
+        "ms" => 1e3,
+        "us" => 1.0,
+        "ns" => 1e-3,
+        _ => 1e6,
+    }
+}
+
+/// Whether counters have begun again.
+fn is_less(now: &Data, before: &Data) -> bool {
+    let sum = |data: &Data| match data {
+        Data::Number(value) => *value,
+        Data::Explicit(_, counts) => counts.iter().sum::<u64>() as f64,
+        Data::Exponential(_, zero, _, counts) => (zero + counts.iter().sum::<u64>()) as f64,
+    };
+    sum(now) < sum(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> Store {
+        let mut store = Store::since(100);
+        store.want("m");
+        store
+    }
+
+    fn push(store: &mut Store, delta: bool, start_ns: u64, at_ns: u64, data: Data) {
+        let point = Point { attributes: Attributes::new(), start_ns, at_ns, data };
+        let metric = Metric { name: "m".into(), unit: "ms".into(), counts: true, delta, points: vec![point] };
+        store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] });
+    }
+
+    fn value(store: &Store) -> f64 {
+        store.of("m").next().map_or(0.0, |series| series.value)
+    }
+
+    #[test]
+    fn cumulative_sums_count_from_when_we_listen_and_across_resets() {
+        let mut store = store();
+        push(&mut store, false, 1, 110, Data::Number(1_000.0));
+        assert_eq!(value(&store), 0.0, "what was before us is not ours");
+        push(&mut store, false, 1, 120, Data::Number(1_010.0));
+        push(&mut store, false, 1, 120, Data::Number(1_010.0));
+        push(&mut store, false, 1, 115, Data::Number(1_005.0));
+        assert_eq!(value(&store), 10.0, "late and double points add nothing");
+        push(&mut store, false, 125, 130, Data::Number(4.0));
+        assert_eq!(value(&store), 14.0, "the process began again");
+        push(&mut store, false, 125, 140, Data::Number(f64::NAN));
+        assert_eq!(value(&store), 14.0);
+    }
+
+    #[test]
+    fn delta_sums_add_once_each_also_late_ones() {
+        let mut store = store();
+        for at in [110, 130, 120, 130] {
+            push(&mut store, true, at - 10, at, Data::Number(5.0));
+        }
+        assert_eq!(value(&store), 15.0);
+    }
+
+    #[test]
+    fn histograms_add_up_by_edge_also_when_their_scale_falls() {
+        let mut store = store();
+        let explicit = |counts: [u64; 3]| Data::Explicit(vec![10.0, 100.0], counts.to_vec());
+        push(&mut store, false, 101, 110, explicit([1, 2, 0]));
+        push(&mut store, false, 101, 120, explicit([3, 2, 1]));
+        let buckets = &store.of("m").next().unwrap().buckets;
+        assert_eq!(buckets, &BTreeMap::from([(10_000, 3), (100_000, 2), (u64::MAX, 1)]));
+
+        let mut store = self::store();
+        // Scale 1: index 0 is (1, 1.41], index 1 is (1.41, 2]; at scale 0 both are index 0.
+        push(&mut store, false, 101, 110, Data::Exponential(1, 0, 0, vec![2, 3]));
+        push(&mut store, false, 101, 120, Data::Exponential(0, 1, 0, vec![6, 4]));
+        let buckets = &store.of("m").next().unwrap().buckets;
+        let wanted = [(1, 1), (1_000, 0), (1_414, 2), (2_000, 3 + 1), (4_000, 4)];
+        assert_eq!(buckets, &BTreeMap::from(wanted));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_takes_no_room() {
+        let mut store = store();
+        let metric = Metric { name: "other".into(), points: vec![Point::default()], ..Metric::default() };
+        store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] });
+        assert!(store.series.is_empty());
+    }
+}

@@ -1,0 +1,355 @@
+//! What is pushed over OTLP 1.x, read from protobuf or JSON (opentelemetry-proto, `metrics.proto`).
+//!
+//! Of protobuf only what metrics need is read, by field number; unknown fields are passed over, as
+//! the format wants it.
+
+use serde_json::Value;
+
+/// Messages are nested so deep at most: values of attributes may hold values.
+const DEPTH_MAX: usize = 16;
+
+/// What one process has pushed.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Pushed {
+    pub(super) resource: Attributes,
+    pub(super) metrics: Vec<Metric>,
+}
+
+pub(super) type Attributes = Vec<(String, String)>;
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Metric {
+    pub(super) name: String,
+    pub(super) unit: String,
+    /// Whether it is a sum that only grows, or a histogram; otherwise a value.
+    pub(super) counts: bool,
+    /// Whether points say what was added since the one before.
+    pub(super) delta: bool,
+    pub(super) points: Vec<Point>,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Point {
+    pub(super) attributes: Attributes,
+    pub(super) start_ns: u64,
+    pub(super) at_ns: u64,
+    pub(super) data: Data,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Data {
+    Number(f64),
+    /// Upper bounds, and one count more than there are bounds.
+    Explicit(Vec<f64>, Vec<u64>),
+    /// Scale, count at zero, index of the first bucket, counts.
+    Exponential(i32, u64, i32, Vec<u64>),
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self::Number(f64::NAN)
+    }
+}
+
+type Read<T> = Result<T, &'static str>;
+
+const BROKEN: &str = "the message is broken off or is no protobuf";
+
+/// A field's value.
+enum Field<'b> {
+    Number(u64),
+    Bytes(&'b [u8]),
+}
+
+impl<'b> Field<'b> {
+    fn bytes(&self) -> Read<&'b [u8]> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Number(_) => Err(BROKEN),
+        }
+    }
+
+    fn number(&self) -> Read<u64> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Bytes(_) => Err(BROKEN),
+        }
+    }
+
+    fn text(&self) -> Read<String> {
+        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
+    }
+
+    fn double(&self) -> Read<f64> {
+        Ok(f64::from_bits(self.number()?))
+    }
+
+    /// Fixed 64-bit numbers, packed or alone.
+    fn fixed(&self) -> Read<Vec<u64>> {
+        match self {
+            Self::Number(number) => Ok(vec![*number]),
+            Self::Bytes(bytes) if bytes.len() % 8 == 0 => {
+                let one =
+                    |chunk: &[u8]| u64::from_le_bytes(chunk.try_into().expect("chunks are of eight bytes"));
+                Ok(bytes.chunks_exact(8).map(one).collect())
+            }
+            Self::Bytes(_) => Err(BROKEN),
+        }
+    }
+}
+
+/// Calls `take` with each field of a message.
+fn fields<'b>(mut bytes: &'b [u8], mut take: impl FnMut(u64, Field<'b>) -> Read<()>) -> Read<()> {
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes)?;
+        let field = match key & 7 {
+            0 => Field::Number(varint(&mut bytes)?),
+            1 => Field::Number(u64::from_le_bytes(split(&mut bytes, 8)?.try_into().map_err(|_| BROKEN)?)),
+            2 => {
+                let length = usize::try_from(varint(&mut bytes)?).map_err(|_| BROKEN)?;
+                Field::Bytes(split(&mut bytes, length)?)
+            }
+            5 => Field::Number(u64::from(u32::from_le_bytes(
+                split(&mut bytes, 4)?.try_into().map_err(|_| BROKEN)?,
+            ))),
+            _ => return Err(BROKEN),
+        };
+        take(key >> 3, field)?;
+    }
+    Ok(())
+}
+
+fn split<'b>(bytes: &mut &'b [u8], length: usize) -> Read<&'b [u8]> {
+    let (part, rest) = bytes.split_at_checked(length).ok_or(BROKEN)?;
+    *bytes = rest;
+    Ok(part)
+}
+
+fn varint(bytes: &mut &[u8]) -> Read<u64> {
+    let mut number = 0_u64;
+    for place in 0..10 {
+        let (byte, rest) = bytes.split_first().ok_or(BROKEN)?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Ok(number);
+        }
+    }
+    Err(BROKEN)
+}
+
+fn zigzag(number: u64) -> i32 {
+    ((number >> 1) as i64 ^ -((number & 1) as i64)) as i32
+}
+
+/// An `ExportMetricsServiceRequest` in protobuf.
+pub(super) fn protobuf(bytes: &[u8]) -> Read<Vec<Pushed>> {
+    let mut all = Vec::new();
+    fields(bytes, |number, field| {
+        if number == 1 {
+            all.push(resource_metrics(field.bytes()?)?);
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn resource_metrics(bytes: &[u8]) -> Read<Pushed> {
+    let mut pushed = Pushed::default();
+    fields(bytes, |number, field| match number {
+        1 => fields(field.bytes()?, |number, field| match number {
+            1 => attribute(field.bytes()?, &mut pushed.resource),
+            _ => Ok(()),
+        }),
+        2 => fields(field.bytes()?, |number, field| {
+            if number == 2 {
+                pushed.metrics.push(metric(field.bytes()?)?);
+            }
+            Ok(())
+        }),
+        _ => Ok(()),
+    })?;
+    Ok(pushed)
+}
+
+fn attribute(bytes: &[u8], into: &mut Attributes) -> Read<()> {
+    let (mut key, mut value) = (String::new(), String::new());
+    fields(bytes, |number, field| {
+        match number {
+            1 => key = field.text()?,
+            2 => value = any(field.bytes()?, 0)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    into.push((key, value));
+    Ok(())
+}
+
+/// An `AnyValue` as text; of lists and maps the first value stands for all.
+fn any(bytes: &[u8], depth: usize) -> Read<String> {
+    if depth > DEPTH_MAX {
+        return Err("a value is nested too deeply");
+    }
+    let mut text = String::new();
+    fields(bytes, |number, field| {
+        text = match number {
+            1 => field.text()?,
+            2 => (field.number()? != 0).to_string(),
+            3 => (field.number()? as i64).to_string(),
+            4 => field.double()?.to_string(),
+            5 => any(field.bytes()?, depth + 1)?,
+            _ => String::new(),
+        };
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+fn metric(bytes: &[u8]) -> Read<Metric> {
+    let mut metric = Metric::default();
+    fields(bytes, |number, field| {
+        match number {
+            1 => metric.name = field.text()?,
+            3 => metric.unit = field.text()?,
+            5 | 7 | 9 | 10 => points(number, field.bytes()?, &mut metric)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(metric)
+}
+
+/// Gauge (5), sum (7), histogram (9) or exponential histogram (10).
+fn points(kind: u64, bytes: &[u8], metric: &mut Metric) -> Read<()> {
+    metric.counts = kind >= 9;
+    fields(bytes, |number, field| {
+        match number {
+            1 => metric.points.push(point(kind, field.bytes()?)?),
+            2 => metric.delta = field.number()? == 1,
+            3 if kind == 7 => metric.counts = field.number()? != 0,
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+fn point(kind: u64, bytes: &[u8]) -> Read<Point> {
+    let mut point = Point::default();
+    let (mut counts, mut bounds): (Vec<u64>, Vec<f64>) = (Vec::new(), Vec::new());
+    let (mut scale, mut zero, mut offset) = (0, 0, 0);
+    fields(bytes, |number, field| {
+        match (kind, number) {
+            (_, 2) => point.start_ns = field.number()?,
+            (_, 3) => point.at_ns = field.number()?,
+            (5 | 7, 4) => point.data = Data::Number(field.double()?),
+            (5 | 7, 6) => point.data = Data::Number(field.number()? as i64 as f64),
+            (5 | 7, 7) | (9, 9) | (10, 1) => attribute(field.bytes()?, &mut point.attributes)?,
+            (9, 6) => counts.extend(field.fixed()?),
+            (9, 7) => bounds.extend(field.fixed()?.into_iter().map(f64::from_bits)),
+            (10, 6) => scale = zigzag(field.number()?),
+            (10, 7) => zero = field.number()?,
+            (10, 8) => fields(field.bytes()?, |number, field| {
+                match (number, field) {
+                    (1, field) => offset = zigzag(field.number()?),
+                    (2, Field::Number(number)) => counts.push(number),
+                    (2, Field::Bytes(mut packed)) => {
+                        while !packed.is_empty() {
+                            counts.push(varint(&mut packed)?);
+                        }
+                    }
+                    _ => {}
+                }
+                Ok(())
+            })?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    match kind {
+        9 => point.data = Data::Explicit(bounds, counts),
+        10 => point.data = Data::Exponential(scale, zero, offset, counts),
+        _ => {}
+    }
+    Ok(point)
+}
+
+/// The same in JSON, where 64-bit numbers are texts.
+pub(super) fn json(bytes: &[u8]) -> Read<Vec<Pushed>> {
+    let root: Value = serde_json::from_slice(bytes).map_err(|_| "the message is no JSON")?;
+    let list = root.get("resourceMetrics").and_then(Value::as_array).ok_or("there are no resourceMetrics")?;
+    Ok(list.iter().map(json_resource).collect())
+}
+
+fn json_resource(value: &Value) -> Pushed {
+    let metrics = many(value, "scopeMetrics").flat_map(|scope| many(scope, "metrics")).map(json_metric);
+    let resource = value.get("resource").map(|resource| json_attributes(resource)).unwrap_or_default();
+    Pushed { resource, metrics: metrics.collect() }
+}
+
+fn many<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
+    value.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn json_attributes(value: &Value) -> Attributes {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let one = |pair: &Value| {
+        let inner = pair.get("value")?.as_object()?.values().next()?;
+        Some((pair.get("key")?.as_str()?.to_owned(), text(inner)))
+    };
+    many(value, "attributes").filter_map(one).collect()
+}
+
+fn json_metric(value: &Value) -> Metric {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kinds = ["gauge", "sum", "histogram", "exponentialHistogram"];
+    let data = kinds.into_iter().find_map(|kind| Some((kind, value.get(kind)?)));
+    let mut metric = Metric { name: text("name"), unit: text("unit"), ..Metric::default() };
+    let Some((kind, data)) = data else { return metric };
+    metric.counts = match kind {
+        "gauge" => false,
+        "sum" => data.get("isMonotonic").and_then(Value::as_bool).unwrap_or(false),
+        _ => true,
+    };
+    let temporality = data.get("aggregationTemporality");
+    metric.delta = temporality.is_some_and(|value| {
+        value.as_u64() == Some(1) || value.as_str() == Some("AGGREGATION_TEMPORALITY_DELTA")
+    });
+    metric.points = many(data, "dataPoints").map(|point| json_point(kind, point)).collect();
+    metric
+}
+
+fn json_point(kind: &str, value: &Value) -> Point {
+    let whole = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.parse().unwrap_or_default(),
+        Some(value) => value.as_i64().unwrap_or_default(),
+        None => 0_i64,
+    };
+    let counts = |value: &Value| -> Vec<u64> {
+        many(value, "bucketCounts").map(|count| whole(Some(count)).max(0) as u64).collect()
+    };
+    let data = match kind {
+        "histogram" => {
+            Data::Explicit(many(value, "explicitBounds").filter_map(Value::as_f64).collect(), counts(value))
+        }
+        "exponentialHistogram" => {
+            let positive = value.get("positive").unwrap_or(&Value::Null);
+            let (scale, zero) =
+                (whole(value.get("scale")) as i32, whole(value.get("zeroCount")).max(0) as u64);
+            Data::Exponential(scale, zero, whole(positive.get("offset")) as i32, counts(positive))
+        }
+        _ => match value.get("asDouble").and_then(Value::as_f64) {
+            Some(number) => Data::Number(number),
+            None => value.get("asInt").map_or(Data::default(), |int| Data::Number(whole(Some(int)) as f64)),
+        },
+    };
+    Point {
+        attributes: json_attributes(value),
+        start_ns: whole(value.get("startTimeUnixNano")).max(0) as u64,
+        at_ns: whole(value.get("timeUnixNano")).max(0) as u64,
+        data,
+    }
+}
