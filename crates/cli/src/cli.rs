@@ -52,6 +52,8 @@ pub(crate) struct Global {
 enum Verb {
     /// Take a version to all of the traffic, step by step, or back
     Release(commands::release::Args),
+    /// What the steps of a release would see with this traffic
+    Preflight(commands::preflight::Args),
     /// Where every service is
     Status(commands::status::Args),
     /// Why a release is where it is, with the inputs of the decision
@@ -78,6 +80,10 @@ enum Verb {
     Log(commands::log::Args),
     /// Judge again from the evidence on record, and compare
     Replay(commands::replay::Args),
+    /// Judge two series of figures as a release would be judged, and write a report
+    Judge(commands::judge::Args),
+    /// Judge recorded releases again by another policy, side by side
+    Backtest(commands::backtest::Args),
     /// Start what ran before `stop`, and with --listen take webhooks
     Start(commands::stop::Start),
     /// Stop every process of this data directory
@@ -124,6 +130,7 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
     };
     match verb {
         Verb::Release(args) => release::run(global, &args),
+        Verb::Preflight(args) => commands::preflight::run(global, &args),
         Verb::Status(args) => status::run(global, &args),
         Verb::Explain(args) => explain::run(global, &args),
         Verb::Promote(args) => change::promote(global, &args),
@@ -137,6 +144,8 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::History(args) => history::run(global, &args),
         Verb::Log(args) => log::run(global, &args),
         Verb::Replay(args) => replay::run(global, &args),
+        Verb::Judge(args) => commands::judge::run(global, &args),
+        Verb::Backtest(args) => commands::backtest::run(global, &args),
         Verb::Start(args) => stop::start(global, &args),
         Verb::Stop(args) => stop::run(global, &args),
         Verb::Init(args) => init::run(global, &args),

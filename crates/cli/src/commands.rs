@@ -1,5 +1,6 @@
 //! The verbs, a file each (those that only send one command share `change`).
 
+pub(crate) mod backtest;
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod explain;
@@ -7,12 +8,15 @@ pub(crate) mod feedback;
 pub(crate) mod hidden;
 pub(crate) mod history;
 pub(crate) mod init;
+pub(crate) mod judge;
 pub(crate) mod log;
+pub(crate) mod preflight;
 pub(crate) mod release;
 pub(crate) mod replay;
 pub(crate) mod shell;
 pub(crate) mod status;
 pub(crate) mod stop;
+mod template;
 
 use std::time::Duration;
 

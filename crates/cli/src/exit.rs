@@ -27,6 +27,8 @@ pub(crate) enum Exit {
     Failed = 10,
     /// What was checked does not hold: the log is damaged, or a replay differs.
     Damaged = 11,
+    /// The verdict is INSUFFICIENT_DATA: `judge` was given too little to tell.
+    MoreData = 12,
     /// Ctrl-C: detached, the release goes on.
     Detached = 130,
 }
@@ -44,9 +46,13 @@ pub(crate) const ALL: &[(Exit, &str, &str)] = &[
     (
         Exit::Waiting,
         "waiting for a person",
-        "The release waits for a person (approval, pause, a verdict of HOLD). It stays where it is, safe, until someone answers.",
+        "The release waits for a person (approval, pause, a verdict of HOLD). It stays where it is, safe, until someone answers. For `judge`: the verdict is HOLD.",
     ),
-    (Exit::RolledBack, "rolled back", "The release went back to the baseline, by itself or by `rollback`."),
+    (
+        Exit::RolledBack,
+        "rolled back",
+        "The release went back to the baseline, by itself or by `rollback`. For `judge`: the verdict is ROLLBACK.",
+    ),
     (Exit::TimedOut, "timed out", "The time given with `--timeout` is over. The release goes on."),
     (Exit::NotAllowed, "not allowed", "Reserved: who asks may not."),
     (
@@ -64,6 +70,11 @@ pub(crate) const ALL: &[(Exit, &str, &str)] = &[
         Exit::Damaged,
         "damaged",
         "`log verify` found damage, or `replay` came to another verdict than the record.",
+    ),
+    (
+        Exit::MoreData,
+        "more data",
+        "The verdict of `judge` is INSUFFICIENT_DATA: nothing is shown against the canary, and too little was seen to let it go on.",
     ),
     (
         Exit::Detached,

@@ -13,6 +13,7 @@ mod error_codes;
 mod exit;
 mod family;
 mod follow;
+mod offline;
 mod output;
 mod reference;
 mod resident;

@@ -265,7 +265,7 @@ fn buckets_since(now: &[(u64, u64)], earlier: &[(u64, u64)]) -> Vec<(u64, u64)> 
 }
 
 /// Label matchers of a side as they stand in a selector: `version="v2"`.
-fn matchers(labels: &BTreeMap<String, String>) -> String {
+pub fn matchers(labels: &BTreeMap<String, String>) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let matchers: Vec<String> =
         labels.iter().map(|(label, value)| format!("{label}=\"{}\"", quoted(value))).collect();

@@ -132,11 +132,8 @@ fn main() {
 }
 
 fn record(scenario: &Scenario, random: &mut Random) -> Recording {
-    let step = |(name, percent, bake_s): (&str, u16, u64)| Step {
-        name: name.to_owned(),
-        weight: WeightBp::percent(percent),
-        bake_ms: bake_s * 1_000,
-        analysis: true,
+    let step = |(name, percent, bake_s): (&str, u16, u64)| {
+        Step::of_weight(name, WeightBp::percent(percent), bake_s * 1_000)
     };
     let mut lacks = Vec::new();
     if scenario.latency.is_none() {

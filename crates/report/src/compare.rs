@@ -87,6 +87,13 @@ impl Comparison {
         Self { format: 1, rows, totals, notes }
     }
 
+    /// As pretty JSON, ended by a line feed.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("rows are plain data with string keys");
+        text.push('\n');
+        text
+    }
+
     /// The rows of each recording, in order.
     pub fn by_recording(&self) -> Vec<&[Row]> {
         self.rows.chunk_by(|a, b| a.recording == b.recording).collect()

@@ -1,9 +1,9 @@
 //! The course of a recording under a policy: a look after every window, by the judge that runs
 //! live, and what a release would have done.
 
-use crate::recording::{Lack, Recording};
+use crate::recording::{Head, Lack, Recording, Seen};
 use serde::{Deserialize, Serialize};
-use taxiway_decide::judge::{self, State};
+use taxiway_decide::judge::{self, Outlook, State};
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
 use taxiway_model::verdict::{Judgement, Verdict};
 use taxiway_model::weight::WeightBp;
@@ -63,14 +63,20 @@ fn fitted(recording: &Recording, policy: &AnalysisPolicy) -> (AnalysisPolicy, Ve
         let lacks = |lack| recording.head.lacks.contains(&lack);
         let why = match metric.measure {
             Measure::ErrorRate if lacks(Lack::Errors) => "failed requests were not counted",
-            Measure::Burn { by_query: false, .. } if lacks(Lack::Errors) => {
+            measure @ Measure::Burn { .. } if !measure.is_query() && lacks(Lack::Errors) => {
                 "failed requests were not counted"
             }
             Measure::Latency { .. } if lacks(Lack::Latency) => "latencies were not recorded",
             Measure::Throughput if lacks(Lack::Share) => "the share that was routed is not known",
-            measure if measure.is_gauge() && lacks(Lack::Usage) => "what instances use was not recorded",
+            measure if measure.is_gauge() && own.is_none_or(|own| !has(own, metric)) => {
+                let is_there = |seen: &Seen| !seen.window.gauges.is_empty();
+                if recording.windows.iter().any(is_there) {
+                    return true;
+                }
+                "what instances use was not recorded"
+            }
             measure if measure.is_query() && own.is_none_or(|own| !has(own, metric)) => {
-                let is_there = |seen: &crate::recording::Seen| seen.window.metrics.contains_key(&metric.name);
+                let is_there = |seen: &Seen| seen.window.metrics.contains_key(&metric.name);
                 if recording.windows.iter().any(is_there) {
                     return true;
                 }
@@ -89,8 +95,23 @@ fn has(policy: &AnalysisPolicy, metric: &MetricPolicy) -> bool {
     policy.metrics.iter().any(|known| known.name == metric.name)
 }
 
+/// What the plan's steps amounted to, as the judge was told when the release began.
+fn outlook(recording: &Recording) -> Outlook {
+    let Head { steps, lacks, baseline, .. } = &recording.head;
+    let live = |weight| weight > WeightBp::ZERO && weight < WeightBp::ALL;
+    let compared = || steps.iter().filter(|step| baseline.is_some() && step.analysis && live(step.weight));
+    let by_weight = steps.iter().all(|step| !step.by_header && step.mirror == WeightBp::ZERO);
+    let known = by_weight && !lacks.contains(&Lack::Share);
+    let weights = || compared().map(|step| step.weight);
+    Outlook {
+        shares: weights().min().zip(weights().max()).filter(|_| known).map(|(least, most)| [least, most]),
+        compared_ms: compared().map(|step| step.bake_ms).sum(),
+        canary_instances: compared().map(|step| step.instances.max(1)).min().unwrap_or(1),
+    }
+}
+
 fn looks(recording: &Recording, policy: &AnalysisPolicy) -> Vec<Look> {
-    let mut state = State::new(policy, recording.head.normal.as_ref());
+    let mut state = State::expecting(policy, recording.head.normal.as_ref(), &outlook(recording));
     let mut looks = Vec::with_capacity(recording.windows.len());
     for seen in &recording.windows {
         let step = seen.window.step;

@@ -77,6 +77,34 @@ pub struct Step {
     pub bake_ms: u64,
     /// Whether the canary is judged on it.
     pub analysis: bool,
+    /// Share of the baseline's requests copied to the canary.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mirror: WeightBp,
+    /// Whether requests with a header go to the canary whatever the weight.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub by_header: bool,
+    /// Canary instances; zero: not known.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub instances: u32,
+}
+
+impl Step {
+    /// A judged step with a share of the traffic and nothing else.
+    pub fn of_weight(name: &str, weight: WeightBp, bake_ms: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            weight,
+            bake_ms,
+            analysis: true,
+            mirror: WeightBp::ZERO,
+            by_header: false,
+            instances: 0,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What was not counted.
@@ -89,8 +117,6 @@ pub enum Lack {
     Latency,
     /// Which share of the traffic was routed to the canary.
     Share,
-    /// What instances use: memory, CPU, restarts.
-    Usage,
 }
 
 /// What a version turned out to be.
@@ -251,7 +277,11 @@ impl Recording {
 
     /// Whether there was a baseline beside the canary on a step.
     pub fn is_live(&self, step: u16) -> bool {
-        self.head.baseline.is_some() && self.weight(step) < WeightBp::ALL
+        let exposed = |step: &Step| {
+            step.weight < WeightBp::ALL
+                && (step.weight > WeightBp::ZERO || step.mirror > WeightBp::ZERO || step.by_header)
+        };
+        self.head.baseline.is_some() && self.step(step).is_some_and(exposed)
     }
 
     /// What the version turned out to be: as somebody said, else as the release ended. A version
@@ -279,6 +309,9 @@ fn head(release: &ReleaseId, plan: &Plan, started_us: i64) -> Head {
         weight: step.weight,
         bake_ms: step.bake_ms,
         analysis: step.analysis,
+        mirror: step.mirror,
+        by_header: step.header.is_some(),
+        instances: step.canary_instances(plan.version.target.replicas),
     };
     Head {
         format: FORMAT,

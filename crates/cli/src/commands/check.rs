@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use taxiway_adapters::metrics::promql;
 use taxiway_api::Place;
 use taxiway_model::document::canary_config::{self, CanaryConfig};
+use taxiway_model::document::openslo::{self, Objectives};
+use taxiway_model::document::template::Template;
 use taxiway_model::document::{self, Problem};
-use taxiway_model::metrics::{Query, Side};
+use taxiway_model::metrics::{Query, Side, TakeApart};
 use taxiway_model::service::ServiceSpec;
 
+use super::template;
 use crate::cli::Global;
 use crate::error::{CliError, Code};
 use crate::exit::Exit;
@@ -20,10 +23,17 @@ pub(crate) struct Args {
     /// The description of the service; - reads standard input
     #[arg(default_value = "taxiway.yaml")]
     file: PathBuf,
+    /// Write the digest of the analysis template into the file, so that only this template is used
+    #[arg(long)]
+    pin: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
+    let pinned = if args.pin { Some(template::pin(&args.file)?) } else { None };
     let service = read(&args.file)?;
+    if let Some(said) = pinned {
+        output::say(&said);
+    }
     if global.json {
         output::json(&service);
     } else {
@@ -52,6 +62,46 @@ pub(crate) fn schema() -> Exit {
 
 /// Reads a description, or says everything that is wrong with it.
 pub(crate) fn read(file: &Path) -> Result<ServiceSpec, CliError> {
+    let (bytes, folder) = contents(file)?;
+    let slos = objectives(&bytes, &folder)?;
+    match document::named(&bytes, &folder) {
+        None => document::read_whole(&bytes, &folder, None, Some(&promql::take_apart), slos.as_ref())
+            .map_err(|problems| wrong(file, problems)),
+        Some(named) => {
+            let (config, queries) = analysis(&named, |template| {
+                let problems = document::template::misuse(&bytes, &folder, template);
+                if problems.is_empty() { Ok(()) } else { Err(wrong(file, problems)) }
+            })?;
+            let included = document::Included { config: &config, queries: &queries };
+            let promql: Option<&TakeApart<'_>> = Some(&promql::take_apart);
+            let service = document::read_whole(&bytes, &folder, Some(included), promql, slos.as_ref())
+                .map_err(|problems| wrong(file, problems))?;
+            template::warn_unpinned(&named, service.stage);
+            Ok(service)
+        }
+    }
+}
+
+/// Reads the OpenSLO files that a description names; none where it names none.
+fn objectives(bytes: &[u8], folder: &str) -> Result<Option<Objectives>, CliError> {
+    let paths = document::slo_files(bytes, folder);
+    let mut files = Vec::new();
+    for path in &paths {
+        let read = std::fs::read(path).map_err(|error| {
+            CliError::new(Code::BadFile, format!("{path}: {error}"))
+                .hint("the description names it as `analysis.slo`")
+        })?;
+        files.push((path.as_str(), read));
+    }
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let files: Vec<openslo::File<'_>> = files.iter().map(|(path, read)| (*path, read.as_slice())).collect();
+    openslo::read(&files).map(Some).map_err(|(path, problems)| wrong(Path::new(&path), problems))
+}
+
+/// The bytes of a description, and its folder.
+pub(super) fn contents(file: &Path) -> Result<(Vec<u8>, String), CliError> {
     let unreadable = |error: std::io::Error| {
         CliError::new(Code::BadFile, format!("{}: {error}", file.display()))
             .hint("name the file, or write one with `taxiway init`")
@@ -69,26 +119,30 @@ pub(crate) fn read(file: &Path) -> Result<ServiceSpec, CliError> {
     let folder = folder
         .to_str()
         .ok_or_else(|| CliError::new(Code::BadFile, format!("{} is not UTF-8", folder.display())))?;
-    match document::named(&bytes, folder) {
-        None => document::read_with(&bytes, folder, None, Some(&promql::take_apart))
-            .map_err(|problems| wrong(file, problems)),
-        Some(named) => {
-            let (config, queries) = analysis(&named)?;
-            let included = document::Included { config: &config, queries: &queries };
-            document::read_with(&bytes, folder, Some(included), Some(&promql::take_apart))
-                .map_err(|problems| wrong(file, problems))
-        }
-    }
+    Ok((bytes, folder.to_owned()))
 }
 
 /// Reads the file that a description names for its analysis, and takes its queries apart.
-fn analysis(named: &document::Named) -> Result<(CanaryConfig, Vec<Query>), CliError> {
+///
+/// How a template is used is looked over by `fits` before its gaps are filled.
+fn analysis(
+    named: &document::Named,
+    fits: impl Fn(&Template) -> Result<(), CliError>,
+) -> Result<(CanaryConfig, Vec<Query>), CliError> {
     let file = Path::new(&named.path);
     let bytes = std::fs::read(file).map_err(|error| {
         CliError::new(Code::BadFile, format!("{}: {error}", file.display()))
-            .hint("the description names it as `analysis.file`")
+            .hint("the description names it as `analysis.file`, or the template's")
     })?;
-    let config = canary_config::read(&bytes).map_err(|problems| wrong(file, problems))?;
+    let config = match &named.template {
+        None => canary_config::read(&bytes),
+        Some(used) => {
+            let template = document::template::read(&bytes).map_err(|problems| wrong(file, problems))?;
+            fits(&template)?;
+            template.fill(&used.with)
+        }
+    };
+    let config = config.map_err(|problems| wrong(file, problems))?;
     if !named.is_promql {
         return Ok((config.clone(), config.plain_queries()));
     }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use taxiway_api::{LogEntry, Update, Verified};
+use taxiway_model::ids::ReleaseId;
 
 use crate::cli::Global;
 use crate::client::{Client, Line, Need, Wanted};
 use crate::data::Data;
 use crate::error::{CliError, Code};
 use crate::exit::Exit;
+use crate::offline::recordings;
 use crate::output;
 use crate::view;
 
@@ -41,6 +43,13 @@ enum What {
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
     },
+    /// Print the evidence of releases as recordings, to be judged again by `backtest` anywhere
+    Export {
+        /// The releases; without any all that were started
+        releases: Vec<String>,
+        #[command(flatten)]
+        wanted: Wanted,
+    },
     /// Print a signed statement of the log's size and root, to be kept elsewhere
     Checkpoint,
 }
@@ -57,6 +66,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     match &args.what {
         None => print(global, &client, args),
         Some(What::Verify { checkpoint }) => verify(global, &client, checkpoint.as_ref()),
+        Some(What::Export { releases, wanted }) => export(&client, releases, wanted),
         Some(What::Checkpoint) => {
             let made: Checkpoint = client.get("/v1/log/checkpoint")?;
             if global.json {
@@ -67,6 +77,18 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
     }
+}
+
+fn export(client: &Client, releases: &[String], wanted: &Wanted) -> Result<Exit, CliError> {
+    let events = recordings::events(client, &client.stream(wanted)?)?;
+    let releases = match releases.is_empty() {
+        true => recordings::started(&events),
+        false => releases.iter().cloned().map(ReleaseId::new).collect::<Result<_, _>>()?,
+    };
+    for release in &releases {
+        output::line(recordings::of_release(&events, release)?.to_lines().trim_end());
+    }
+    Ok(Exit::Done)
 }
 
 fn print(global: &Global, client: &Client, args: &Args) -> Result<Exit, CliError> {

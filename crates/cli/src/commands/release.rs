@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use taxiway_api::{HistoryEntry, ReleaseSummary, StartAnswer, StartRequest, Status, Summary};
 use taxiway_model::event::Outcome;
+use taxiway_model::forecast::Forecast;
 use taxiway_model::ids::{ReleaseId, VersionName};
 use taxiway_model::service::Provenance;
 
@@ -47,6 +48,9 @@ pub(crate) struct Args {
     /// Print the plan and its digest, and change nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
+    /// With --dry-run: the regression to be found, as a ratio to the baseline (2x)
+    #[arg(long, value_name = "RATIO", requires = "dry_run", value_parser = crate::commands::preflight::ratio)]
+    detect: Option<u32>,
     /// Release it although its artifact was rolled back a short while ago, or a hold is in force
     #[arg(long)]
     again: bool,
@@ -72,6 +76,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         provenance,
         again: args.again,
         dry_run: args.dry_run,
+        detect_bp: args.detect,
         actor: actor(),
         reason: args.reason.clone(),
         origin: "cli".to_owned(),
@@ -190,6 +195,11 @@ fn print_plan(global: &Global, answer: &StartAnswer) -> Exit {
     }
     output::line(&format!("version {}", plan.version.digest));
     output::line(&format!("plan    {}", answer.plan_digest));
+    if let Some(forecast) = &answer.forecast {
+        // Its warnings are among those of the start.
+        let table = Forecast { warnings: Vec::new(), ..(**forecast).clone() };
+        output::lines(&view::forecast(&table, &output::paper()));
+    }
     for warning in &answer.warnings {
         output::say(&format!("warning: {warning}"));
     }
