@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use taxiway_model::counts::{Counts, quantile_us};
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Hold, ReturnCause};
-use taxiway_model::ids::{Digest, EnvironmentName, ReleaseId, ServiceName, StepName, VersionName};
+use taxiway_model::ids::{Digest, EnvironmentName, MetricName, ReleaseId, ServiceName, StepName, VersionName};
 use taxiway_model::observation::Instance;
 use taxiway_model::plan::Purpose;
 use taxiway_model::service::StrategyKind;
@@ -83,6 +83,9 @@ pub struct Flight {
     pub holds: Vec<HoldView>,
     /// The latest judgement.
     pub judgement: Option<Judgement>,
+    /// Metrics that are shown only and decide nothing.
+    #[serde(default)]
+    pub advisory: Vec<MetricName>,
     /// The canary's totals over all judged windows.
     pub canary: Option<Side>,
     /// The baseline's totals over the same seconds.

@@ -6,8 +6,9 @@ use taxiway_engine::View;
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::Hold;
 use taxiway_model::evidence::total;
-use taxiway_model::ids::VersionName;
+use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{Instance, InstancePhase, Observed};
+use taxiway_model::plan::Plan;
 use taxiway_model::time::{ForPeople, Timestamp};
 
 use crate::explain::judged_now;
@@ -101,6 +102,7 @@ fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
         waiting: view.report.waiting.clone(),
         holds: holds(flight),
         judgement: judged_now(flight),
+        advisory: advisory(plan),
         canary: Some(side(&plan.version.name, canary)),
         side_baseline: plan.baseline.as_ref().map(|version| side(version, baseline)),
         returning: flight.returning.as_ref().map(|returning| Return {
@@ -112,6 +114,12 @@ fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
         feedback: feedback::of_flight(state, flight),
         timings: timings(view, flight),
     }
+}
+
+/// Metrics that decide nothing.
+fn advisory(plan: &Plan) -> Vec<MetricName> {
+    let shown = plan.analysis.metrics.iter().filter(|metric| !metric.required);
+    shown.map(|metric| metric.name.clone()).collect()
 }
 
 fn ready(view: &View, version: &VersionName) -> u32 {

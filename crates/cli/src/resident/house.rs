@@ -290,7 +290,9 @@ impl taxiway_server::House for Door {
         self.awake()?;
         match self.0.hooks.get() {
             Some(hooks) => hooks.listen(request),
-            None => Err(CliError::new(Code::Unreachable, "it is only just starting").hint("try again").problem()),
+            None => {
+                Err(CliError::new(Code::Unreachable, "it is only just starting").hint("try again").problem())
+            }
         }
     }
 

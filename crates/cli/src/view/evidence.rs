@@ -4,7 +4,19 @@ use super::Paper;
 use super::figures::{ratio, span};
 use super::ink::{Ink, Line, labelled};
 use super::traffic::filled;
-use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
+use taxiway_model::ids::MetricName;
+use taxiway_model::verdict::{FindingState, Judgement, MetricFinding, Verdict};
+
+/// What keeps a metric from being judged, in a few words; none where it was judged.
+pub(super) fn state_words(finding: &MetricFinding) -> Option<&'static str> {
+    match finding.state {
+        FindingState::Judged => None,
+        FindingState::NoData => Some("no data"),
+        FindingState::SourceError => Some("source error"),
+        FindingState::BaselineFails => Some("baseline fails too"),
+        FindingState::CannotKnow => Some("cannot be known"),
+    }
+}
 
 /// The colour and the mark of a verdict.
 pub(super) fn tone(verdict: Verdict) -> (Ink, &'static str) {
@@ -27,12 +39,13 @@ pub(super) fn verdict(judgement: &Judgement, paper: &Paper) -> Vec<Line> {
 }
 
 /// A line per metric: the ratio with its interval, the evidence against and for it as bars.
-pub(super) fn findings(judgement: &Judgement, paper: &Paper) -> Vec<Line> {
+pub(super) fn findings(judgement: &Judgement, advisory: &[MetricName], paper: &Paper) -> Vec<Line> {
     let columns = Columns::for_paper(paper);
     let mut lines = Vec::new();
     for finding in &judgement.findings {
-        lines.push(row(finding, &columns));
-        if finding.verdict != Verdict::Proceed && finding.sentence != judgement.sentence {
+        let decides = !advisory.contains(&finding.metric);
+        lines.push(row(finding, decides, &columns));
+        if decides && finding.verdict != Verdict::Proceed && finding.sentence != judgement.sentence {
             lines.extend(labelled("", Ink::Faint, &said(finding), Ink::Faint, paper));
         }
     }
@@ -61,14 +74,21 @@ impl Columns {
     }
 }
 
-fn row(finding: &MetricFinding, columns: &Columns) -> Line {
-    let (ink, mark) = tone(finding.verdict);
+fn row(finding: &MetricFinding, decides: bool, columns: &Columns) -> Line {
+    let (ink, mark) = if decides { tone(finding.verdict) } else { (Ink::Faint, "·") };
     let name: String = finding.metric.as_str().chars().take(14).collect();
     let mut line = Line::new().plain(" ").put(ink, mark).plain(" ").put(Ink::Plain, &name).to(18);
     line = match finding.ratio_bp {
         Some(bp) => line.right(24, Ink::Strong, &ratio(bp)).plain(" ").put(Ink::Faint, &interval(finding)),
         None => line.right(24, Ink::Faint, "no ratio"),
     };
+    if let Some(words) = state_words(finding) {
+        return line.to(columns.against).put(Ink::Warn, words);
+    }
+    if !decides {
+        line = line.to(columns.against).put(Ink::Faint, "shown only");
+        return if finding.shown { line.put(Ink::Warn, ": worse than tolerated") } else { line };
+    }
     // Evidence against: full means that a regression counts as shown.
     let percent = share(finding.against_milli, finding.against_needed_milli);
     let (against, words) =

@@ -3,14 +3,16 @@
 use taxiway_api::*;
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Hold, Outcome, ReturnCause};
+use taxiway_model::feedback::Kind;
 use taxiway_model::ids::{
     Digest, EnvironmentName, MetricName, ReleaseId, ServiceName, StepName, StreamId, VersionName,
 };
 use taxiway_model::plan::Purpose;
+use taxiway_model::policy::Measure;
 use taxiway_model::record::Actor;
 use taxiway_model::service::StrategyKind;
 use taxiway_model::time::Timestamp;
-use taxiway_model::verdict::{Judgement, MetricFinding, SideFinding, Verdict};
+use taxiway_model::verdict::{FindingState, Judgement, MetricFinding, SideFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// 2026-11-20 21:00:00 UTC.
@@ -128,9 +130,11 @@ fn flight(state: State) -> Flight {
         waiting: vec![],
         holds: vec![],
         judgement: None,
+        advisory: vec![],
         canary: None,
         side_baseline: None,
         returning: None,
+        feedback: FeedbackView::default(),
         timings: Timings {
             accepted_at: Timestamp(NOW.0 - 430_000_000),
             started_at: Some(Timestamp(NOW.0 - 425_400_000)),
@@ -247,6 +251,95 @@ pub(super) fn rolling() -> Status {
     Status { release: Some(release), ..at_rest("search") }
 }
 
+/// What users said.
+pub(super) fn said() -> FeedbackView {
+    FeedbackView {
+        all: 4,
+        problems: 3,
+        praise: 1,
+        rating_centi: Some(225),
+        usual: Some("12 problems in 6d04h before this release".into()),
+        latest: vec![
+            piece(90, Kind::Praise, Some(5), "fast"),
+            piece(40, Kind::Problem, Some(1), "checkout does not load\u{1b}[31m"),
+            piece(20, Kind::Problem, None, "I was charged twice for one order, and nobody answers the phone"),
+        ],
+    }
+}
+
+fn piece(before_s: i64, kind: Kind, rating: Option<u8>, text: &str) -> Said {
+    Said {
+        at: Timestamp(NOW.0 - before_s * 1_000_000),
+        release: Some(ReleaseId::new("shop-production-3").unwrap()),
+        step: Some("canary-5".into()),
+        kind,
+        rating,
+        text: text.into(),
+    }
+}
+
+fn source(name: &str, state: SourceState, silent_ms: Option<u64>, why: &str) -> SourceView {
+    SourceView {
+        name: name.into(),
+        state,
+        silent_ms,
+        why: why.into(),
+        policy: "holds while it is silent, goes back after 5m".into(),
+    }
+}
+
+/// One that passes, one that needs more, one that is shown only, one without data, one to come.
+fn metrics() -> Vec<MetricView> {
+    let judged = watching().release.and_then(|flight| flight.judgement).unwrap().findings;
+    let sides = |finding: &MetricFinding, canary: [u64; 2], baseline: [u64; 2]| MetricFinding {
+        canary: SideFinding { requests: canary[0], bad: 0, value: Some(canary[1]) },
+        baseline: Some(SideFinding { requests: baseline[0], bad: 0, value: Some(baseline[1]) }),
+        ..finding.clone()
+    };
+    let view = |name: &str, measure, finding: Option<MetricFinding>| MetricView {
+        name: MetricName::new(name).unwrap(),
+        measure,
+        required: true,
+        begins: None,
+        endpoint: None,
+        bands: "tolerates 10% over the baseline, red beyond 2x, holds above 1%".into(),
+        finding,
+        against: "1 in 1 by chance if healthy; 1 in 200 shows that it is worse".into(),
+        excluded: "5x the baseline is excluded (wrong 1 in 20 times at most)".into(),
+        query: None,
+    };
+    let latency = Measure::Latency { quantile_bp: 9_500 };
+    let memory = sides(&judged[0], [1, 300 << 20], [2, 280 << 20]);
+    let burn = MetricFinding {
+        state: FindingState::SourceError,
+        verdict: Verdict::Hold,
+        ratio_bp: None,
+        sentence: "connection refused".into(),
+        ..sides(&judged[0], [0, 0], [0, 0])
+    };
+    vec![
+        view("error_rate", Measure::ErrorRate, Some(sides(&judged[0], [1_204, 830], [22_871, 790]))),
+        MetricView {
+            excluded: "5x the baseline is not excluded yet: 63% of the evidence needed, about 1m10s more at \
+                       this traffic"
+                .into(),
+            ..view("latency_p95", latency, Some(sides(&judged[1], [1_204, 38_100], [22_871, 37_400])))
+        },
+        MetricView { required: false, ..view("memory", Measure::Memory, Some(memory)) },
+        MetricView {
+            query: Some(QueryView {
+                source: "prom".into(),
+                text: "sum(rate(bad[5m])) / sum(rate(all[5m]))".into(),
+                canary: vec!["bad{version=\"v3\"}".into(), "all{version=\"v3\"}".into()],
+                baseline: vec!["bad{version=\"v2\"}".into(), "all{version=\"v2\"}".into()],
+                how: "judged by counts of bad and all".into(),
+            }),
+            ..view("burn", Measure::QueryCounts, Some(burn))
+        },
+        MetricView { begins: Some("canary-25".into()), ..view("orders", Measure::QueryCounts, None) },
+    ]
+}
+
 pub(super) fn explained() -> Explained {
     let input = |name: &str, value: &str, needed: &str, met, source: &str| Input {
         name: name.into(),
@@ -273,6 +366,37 @@ pub(super) fn explained() -> Explained {
         sentence: "step canary-5 has 2m of its 5m with fresh evidence".into(),
         step: None,
         deadlines: None,
+        coming: vec![
+            Coming { what: Fate::GoesOn, unless: "if it stays well".into(), in_ms: Some(180_000) },
+            Coming {
+                what: Fate::AsksPerson,
+                unless: "unless there is enough evidence before".into(),
+                in_ms: Some(480_000),
+            },
+        ],
+        judgement: watching().release.and_then(|flight| flight.judgement),
+        metrics: metrics(),
+        sources: vec![
+            source("target", SourceState::Answering, None, ""),
+            source("router", SourceState::Answering, None, ""),
+            source("prom", SourceState::Silent, Some(12_400), "connection refused\u{1b}[2J"),
+        ],
+        harm: Some(Harm { requests: 3, budget: Some(100) }),
+        normal: Some(NormalView {
+            span_ms: 3_600_000,
+            requests: 345_600,
+            error_ppm: Some(790),
+            p95_us: Some(37_400),
+        }),
+        warnings: vec!["step canary-1 is blind: not even total failure is sure to be found".into()],
+        feedback: said(),
+        unproven: vec![Unproven {
+            at: NOW,
+            origin: "alertmanager".into(),
+            what: "DiskFull".into(),
+            why: "no rule says what it means".into(),
+        }],
+        hooks: vec!["http://127.0.0.1:7780 takes webhooks, from this machine only".into()],
         inputs: vec![
             input("weight in force", "5%", "5%", Some(true), "proxy, 1s ago"),
             input("time with evidence", "2m", "5m", Some(false), "log 812"),
@@ -317,5 +441,6 @@ pub(super) fn entry(n: u32, outcome: Option<Outcome>) -> HistoryEntry {
         shift_ms: rolled_back.then_some(4),
         canary_requests: if rolled_back { 241 } else { 9_120 },
         canary_failed: if rolled_back { 12 } else { 0 },
+        feedback: if rolled_back { said() } else { FeedbackView::default() },
     }
 }

@@ -85,7 +85,7 @@ fn in_flight(flight: &Flight, paper: &Paper) -> Vec<Line> {
     if let Some(judgement) = &flight.judgement {
         lines.push(Line::new());
         lines.extend(verdict(judgement, paper));
-        lines.extend(findings(judgement, paper));
+        lines.extend(findings(judgement, &flight.advisory, paper));
     }
     lines.push(Line::new());
     lines.extend(waiting(flight, paper));

@@ -173,7 +173,8 @@ fn the_past_newest_first() {
 
 #[test]
 fn why_it_is_where_it_is() {
-    insta::assert_snapshot!(shown(&explain(&explained(), &narrow())), @r#"
+    insta::assert_snapshot!(shown(&explain(&explained(), true, &narrow())), @"");
+    insta::assert_snapshot!(shown(&explain(&explained(), false, &narrow())), @r#"
     shop/production  v2 → v3  step 2 of 4, canary-5: watching
 
     because   step canary-5 has 2m of its 5m with fresh evidence
@@ -254,6 +255,15 @@ fn nothing_is_wider_than_the_paper_and_colour_changes_no_character() {
                 let stripped: Vec<String> = view(&stream, &coloured).iter().map(|line| clean(line)).collect();
                 assert_eq!(stripped, lines);
             }
+        }
+        for full in [false, true] {
+            let lines = explain(&explained(), full, &plain);
+            for line in &lines {
+                assert!(line.chars().count() <= width, "{width}: {line}");
+            }
+            let stripped: Vec<String> =
+                explain(&explained(), full, &coloured).iter().map(|line| clean(line)).collect();
+            assert_eq!(stripped, lines);
         }
     }
 }

@@ -36,6 +36,9 @@ pub(super) fn views(flight: &Flight, judgement: Option<&Judgement>) -> Vec<Metri
     policy.metrics.iter().map(view).collect()
 }
 
+/// Less evidence than this (a chance of one in two) is what noise looks like.
+const WORTH_SAYING_MILLI: i64 = 693;
+
 /// How sure it is that the canary is worse than tolerated.
 fn against(finding: &MetricFinding) -> String {
     match finding.state {
@@ -48,7 +51,7 @@ fn against(finding: &MetricFinding) -> String {
         FindingState::CannotKnow => return "no method could tell from this evidence".to_owned(),
     }
     let needed = one_in(finding.against_needed_milli);
-    if finding.against_milli <= 0 {
+    if finding.against_milli < WORTH_SAYING_MILLI {
         return format!("nothing speaks against it ({needed} by chance would show it)");
     }
     let odds = one_in(finding.against_milli);
