@@ -162,3 +162,99 @@ impl One {
         Some(Tally { total, bad: (bad.round() as u64).min(total) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGAN: f64 = 1_000.0;
+
+    fn counts() -> Shape {
+        Shape::Counts { bad: String::new(), total: String::new(), scale_micro: 1_000_000 }
+    }
+
+    fn scalar() -> Shape {
+        Shape::Scalar { expression: String::new(), every_ms: 1, why: String::new() }
+    }
+
+    /// An answer at a moment, in buckets of ten seconds.
+    fn points(now_s: f64, series: &[(Side, usize, &[(f64, f64)])]) -> Points {
+        let one = |(side, part, points): &(Side, usize, &[(f64, f64)])| Series {
+            side: *side,
+            part: *part,
+            points: points.to_vec(),
+        };
+        Points { now_s, bucket_s: 10.0, series: series.iter().map(one).collect() }
+    }
+
+    fn tallies(outcome: &Outcome) -> [(u64, u64); 2] {
+        let Outcome::Sample(Sample::Counts { canary, baseline }, _) = outcome else { panic!("{outcome:?}") };
+        [canary, baseline].map(|tally| (tally.total, tally.bad))
+    }
+
+    use Side::{Baseline as B, Canary as C};
+
+    #[test]
+    fn a_bucket_counts_once_when_it_is_complete_and_late_data_are_added() {
+        let mut buckets = Buckets::new(BEGAN);
+        let mut take = |now_s, series: &[_]| buckets.take(&counts(), true, 5.0, &points(now_s, series));
+        // What began before us never counts, and the newest bucket is not complete.
+        let nothing = take(1_014.0, &[(C, 1, &[(990.0, 50.0), (1_000.0, 7.0)]), (B, 1, &[(1_000.0, 70.0)])]);
+        assert_eq!(nothing, Outcome::Nothing("no data of the canary yet".to_owned()));
+        let first = [(C, 1, &[(1_000.0, 10.0)][..]), (C, 0, &[(1_000.0, 1.0)]), (B, 1, &[(1_000.0, 100.0)])];
+        assert_eq!(tallies(&take(1_015.0, &first)), [(10, 1), (100, 0)]);
+        assert_eq!(tallies(&take(1_016.0, &first)), [(10, 1), (100, 0)], "the same answer again");
+        // Late ones are added, a mended sum takes nothing back, and doubles of a moment are one.
+        let late = [
+            (C, 1, &[(1_000.0, 12.0), (1_010.0, 5.0), (1_010.0, 5.0)][..]),
+            (C, 0, &[(1_000.0, 0.0)]),
+            (B, 1, &[(1_000.0, 90.0), (1_010.0, 50.0)]),
+        ];
+        assert_eq!(tallies(&take(1_025.0, &late)), [(17, 1), (150, 0)]);
+    }
+
+    #[test]
+    fn several_series_are_one_sum_and_gaps_are_none() {
+        let mut buckets = Buckets::new(BEGAN);
+        let series = [
+            (C, 1, &[(1_000.0, 10.0), (1_010.0, f64::NAN)][..]),
+            (C, 1, &[(1_000.0, 20.0), (1_010.0, f64::INFINITY)]),
+            (B, 1, &[(1_000.0, 1.0)]),
+        ];
+        let outcome = buckets.take(&counts(), true, 0.0, &points(1_020.0, &series));
+        assert_eq!(tallies(&outcome), [(30, 0), (1, 0)]);
+        // The canary has no request for a while: no evidence, and no trouble.
+        let quiet = [(B, 1, &[(1_200.0, 5.0)][..])];
+        let outcome = buckets.take(&counts(), true, 0.0, &points(1_210.0, &quiet));
+        assert_eq!(tallies(&outcome), [(30, 0), (6, 0)]);
+    }
+
+    #[test]
+    fn silence_nonsense_and_shares_above_all_are_told() {
+        let mut buckets = Buckets::new(BEGAN);
+        let both = [(C, 1, &[(1_000.0, 1.0)][..]), (B, 1, &[(1_000.0, 1.0)])];
+        buckets.take(&counts(), true, 0.0, &points(1_010.0, &both));
+        let told = |buckets: &mut Buckets, now_s: f64, series: &[_]| {
+            let outcome = buckets.take(&counts(), true, 0.0, &points(now_s, series));
+            let Outcome::Unusable(why) = outcome else { panic!("{outcome:?}") };
+            why
+        };
+        assert_eq!(told(&mut buckets, 1_200.0, &both), "its newest data are 190 s old");
+        assert_eq!(told(&mut buckets, 1_020.0, &[(C, 1, &[(1_010.0, -1.0)])]), "a count is -1");
+        let more = [(C, 0, &[(1_010.0, 100.0)][..]), (C, 1, &[(1_010.0, 10.0)]), (B, 1, &[(1_010.0, 1.0)])];
+        assert!(told(&mut buckets, 1_020.0, &more).contains("more than `total`"));
+    }
+
+    #[test]
+    fn values_are_of_one_moment_on_both_sides() {
+        let mut buckets = Buckets::new(BEGAN);
+        let mut take = |now_s, series: &[_]| buckets.take(&scalar(), true, 0.0, &points(now_s, series));
+        let apart = [(C, 0, &[(1_010.0, 2.0)][..]), (B, 0, &[(1_000.0, 1.0)])];
+        assert!(matches!(take(1_020.0, &apart), Outcome::Nothing(why) if why.contains("both sides")));
+        let both = [(C, 0, &[(1_010.0, 2.0), (1_020.0, 3.0)][..]), (B, 0, &[(1_010.0, 1.5)])];
+        let wanted = Sample::Scalar { canary: Some(2_000_000), baseline: Some(1_500_000) };
+        assert_eq!(take(1_030.0, &both), Outcome::Sample(wanted, Some(1_010.0)));
+        let two = [(C, 0, &[(1_010.0, 2.0)][..]), (C, 0, &[(1_010.0, 2.0)])];
+        assert!(matches!(take(1_030.0, &two), Outcome::Unusable(why) if why.contains("2 series")));
+    }
+}

@@ -1,6 +1,8 @@
 //! Metrics by query: taking PromQL apart, and asking a Prometheus that is well or is not.
 
 mod faults;
+mod hosted;
+mod local;
 mod promql;
 mod real;
 mod world;
