@@ -11,6 +11,7 @@
 
 mod errors;
 mod finding;
+mod lasting;
 mod latency;
 mod missing;
 mod more;

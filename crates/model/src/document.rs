@@ -14,6 +14,7 @@ pub mod init;
 pub mod keys;
 mod metric;
 mod node;
+pub mod openslo;
 mod parse;
 pub mod plain;
 mod problem;
@@ -21,10 +22,12 @@ pub mod reference;
 pub mod schema;
 mod service;
 mod signals;
+mod slo;
 mod source;
 mod strategy;
 mod target;
 mod traffic;
+pub mod template;
 mod value;
 
 pub use advice::advice;
@@ -58,12 +61,32 @@ pub fn read_with(
     included: Option<Included<'_>>,
     promql: Option<&TakeApart<'_>>,
 ) -> Result<ServiceSpec, Vec<Problem>> {
+    read_whole(bytes, directory, included, promql, None)
+}
+
+/// The OpenSLO files that a description names, as absolute paths.
+pub fn slo_files(bytes: &[u8], directory: &str) -> Vec<String> {
+    let Ok(text) = parse::text(bytes) else { return Vec::new() };
+    let context = fields::Context::new(text, directory);
+    let root = parse::tree(text, &context);
+    let file = root.as_ref().and_then(|root| fields::Fields::open(&context, &keys::SERVICE, root, ""));
+    file.and_then(|file| file.section("analysis")).map(|fields| slo::files(&fields)).unwrap_or_default()
+}
+
+/// As [`read_with`], of a description that names OpenSLO files, which were read before.
+pub fn read_whole(
+    bytes: &[u8],
+    directory: &str,
+    included: Option<Included<'_>>,
+    promql: Option<&TakeApart<'_>>,
+    slos: Option<&openslo::Objectives>,
+) -> Result<ServiceSpec, Vec<Problem>> {
     let text = match parse::text(bytes) {
         Ok(text) => text,
         Err(problem) => return Err(vec![*problem]),
     };
     let context = fields::Context::new(text, directory);
-    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included, promql));
+    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included, promql, slos));
     let problems = context.into_problems();
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),
@@ -104,6 +127,10 @@ mod tests {
             analysis: {file: a.yaml, source: {prometheus: {url: 'http://a'}, canary: {a: b}}}\n";
         super::read_with(with_file, "/", Some(super::Included { config: &config, queries: &queries }), None)
             .expect("this description is good");
+        let with_template = b"name: a\nowner: b\ntarget: {command: a}\ntraffic: {listen: '127.0.0.1:1'}\n\
+            analysis: {template: {file: a.yaml, with: {a: b}}, source: {prometheus: {url: 'http://a'}}}\n";
+        super::named(with_template, "/").expect("it names one");
+        super::template::read(include_bytes!("../tests/it/template.yaml")).expect("this template is good");
         let promql = |asked: &[(crate::ids::MetricName, String)], _: &BTreeSet<String>| {
             let query = |(metric, text): &(crate::ids::MetricName, String)| crate::metrics::Query {
                 metric: metric.clone(),

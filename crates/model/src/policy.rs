@@ -254,6 +254,9 @@ pub enum Measure {
     Cost,
 }
 
+/// Between two values of an SLO that each count as one point in time.
+pub const POINT_MS: u64 = 15_000;
+
 /// What counts the requests of an SLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -264,6 +267,10 @@ pub enum Counter {
     Bad,
     /// A source, the good ones.
     Good,
+    /// Values of a source, each a point in time: bad above so many millionths.
+    Above(u64),
+    /// The same, bad below.
+    Below(u64),
 }
 
 impl Measure {
@@ -274,7 +281,7 @@ impl Measure {
             Self::QueryCounts
                 | Self::QueryBuckets { .. }
                 | Self::QueryValues { .. }
-                | Self::Burn { by: Counter::Bad | Counter::Good, .. }
+                | Self::Burn { by: Counter::Bad | Counter::Good | Counter::Above(_) | Counter::Below(_), .. }
         )
     }
 

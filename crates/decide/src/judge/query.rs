@@ -15,7 +15,6 @@ use taxiway_model::counts::{Counts, Histogram};
 use taxiway_model::evidence::Classes;
 use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
-use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
 use taxiway_stats::Arm;
 use taxiway_stats::histogram::{SCALE, index_of, upper_edge};
@@ -29,9 +28,6 @@ pub(super) struct Evidence {
     kind: Kind,
     limit: Option<Limit>,
     seen: [Tally; 2],
-    /// For how long, and in how many windows, it has failed, and for how long it has been well.
-    failing: (u64, u32),
-    well_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +48,7 @@ impl Evidence {
             _ => Kind::Counts(Box::new(errors::Evidence::new(policy, &relative, horizon_s))),
         };
         let limit = Limit::of(metric);
-        Self { kind, limit, seen: [Tally::default(); 2], failing: (0, 0), well_ms: 0 }
+        Self { kind, limit, seen: [Tally::default(); 2] }
     }
 
     pub(super) fn fold(
@@ -78,13 +74,6 @@ impl Evidence {
             // The source was told another shape than the plan's: nothing is evidence of it.
             _ => return,
         }
-        if metric.lasting.is_some() {
-            let verdict = self.at_once(policy, metric, Question { step: 0, exclude_bp: None }).verdict;
-            let failing = verdict >= Verdict::Hold;
-            self.failing =
-                if failing { (self.failing.0 + span_ms, self.failing.1.saturating_add(1)) } else { (0, 0) };
-            self.well_ms = if failing { 0 } else { self.well_ms + span_ms };
-        }
     }
 
     fn take(&mut self, canary: Tally, baseline: Tally) {
@@ -103,37 +92,6 @@ impl Evidence {
         metric: &MetricPolicy,
         question: Question,
     ) -> MetricFinding {
-        let mut finding = self.at_once(policy, metric, question);
-        let Some(lasting) = metric.lasting else { return finding };
-        let (failing_ms, failures) = self.failing;
-        if finding.verdict == Verdict::Rollback
-            && (failures < lasting.failures || failing_ms < lasting.bad_for_ms)
-        {
-            finding.verdict = Verdict::Hold;
-            finding.shown = false;
-            finding.sentence = format!(
-                "fails for {} and {failures} looks, counts from {} and {} on: {}",
-                ForPeople(failing_ms),
-                ForPeople(lasting.bad_for_ms),
-                lasting.failures,
-                finding.sentence
-            );
-        }
-        if finding.verdict == Verdict::Proceed && self.well_ms < lasting.good_for_ms {
-            finding.verdict = Verdict::InsufficientData;
-            finding.wait_ms = Some(lasting.good_for_ms - self.well_ms);
-            finding.sentence = format!(
-                "well for {} of {}: {}",
-                ForPeople(self.well_ms),
-                ForPeople(lasting.good_for_ms),
-                finding.sentence
-            );
-        }
-        finding
-    }
-
-    /// What it says, however short the state has lasted.
-    fn at_once(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> MetricFinding {
         let relative = relative(metric);
         let asked = if metric.is_compared() { question } else { Question { exclude_bp: None, ..question } };
         let mut finding = match &self.kind {

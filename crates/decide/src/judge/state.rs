@@ -1,7 +1,7 @@
 //! The judge's state: evidence folded window by window.
 
 use super::prior::{Outlook, Prior};
-use super::{errors, latency, missing, more, query};
+use super::{Question, errors, lasting, latency, missing, more, query};
 use std::borrow::Cow;
 use taxiway_model::evidence::{self, Classes, Window};
 use taxiway_model::ids::Digest;
@@ -16,6 +16,7 @@ use taxiway_model::weight::WeightBp;
 pub struct State {
     metrics: Vec<Evidence>,
     missing: Vec<missing::Track>,
+    lasting: Vec<lasting::Track>,
     canary: Classes,
     baseline: Classes,
     windows: u32,
@@ -79,7 +80,7 @@ impl Evidence {
         &self,
         policy: &AnalysisPolicy,
         metric: &MetricPolicy,
-        question: super::Question,
+        question: Question,
     ) -> Option<(Verdict, bool)> {
         match self {
             Self::Errors(evidence) => Some(evidence.look(policy, metric, question)),
@@ -93,7 +94,7 @@ impl Evidence {
         &self,
         policy: &AnalysisPolicy,
         metric: &MetricPolicy,
-        question: super::Question,
+        question: Question,
     ) -> MetricFinding {
         match self {
             Self::Errors(evidence) => evidence.finding(policy, metric, question),
@@ -149,6 +150,7 @@ impl State {
         Self {
             metrics: metrics.collect(),
             missing: vec![missing::Track::default(); policy.metrics.len()],
+            lasting: vec![lasting::Track::default(); policy.metrics.len()],
             canary: Classes::new(),
             baseline: Classes::new(),
             windows: 0,
@@ -183,24 +185,46 @@ impl State {
             let excess = i64::try_from(excess).unwrap_or(if excess > 0 { i64::MAX } else { i64::MIN });
             self.excess_milli = self.excess_milli.saturating_add(excess);
         }
-        let folds = self.metrics.iter_mut().zip(&mut self.missing);
-        for (metric, (evidence, missing)) in policy.metrics.iter().zip(folds) {
-            if metric.from_step <= window.step {
-                evidence.fold(window, policy, metric, weight);
-                missing.fold(metric, window);
+        let folds = self.metrics.iter_mut().zip(&mut self.missing).zip(&mut self.lasting);
+        for (metric, ((evidence, missing), lasting)) in policy.metrics.iter().zip(folds) {
+            if metric.from_step > window.step {
+                continue;
+            }
+            evidence.fold(window, policy, metric, weight);
+            missing.fold(metric, window);
+            let silent = metric.measure.is_query() && !window.metrics.contains_key(&metric.name);
+            if metric.lasting.is_some() && !silent {
+                let at_once = Question { step: window.step, exclude_bp: None };
+                lasting.fold(evidence.finding(policy, metric, at_once).verdict, window.span_ms);
             }
         }
     }
 
     /// What each metric says that counts on the step.
-    pub(super) fn findings(&self, policy: &AnalysisPolicy, question: super::Question) -> Vec<MetricFinding> {
-        let folds = self.metrics.iter().zip(&self.missing);
-        let due = policy.metrics.iter().zip(folds).filter(|(metric, _)| metric.from_step <= question.step);
-        due.map(|(metric, (evidence, missing))| {
-            let finding = missing.applied(metric, evidence.finding(policy, metric, question));
-            critical(metric, finding)
-        })
-        .collect()
+    pub(super) fn findings(&self, policy: &AnalysisPolicy, question: Question) -> Vec<MetricFinding> {
+        self.due(policy, question).map(|(metric, place)| self.finding(policy, metric, place, question)).collect()
+    }
+
+    /// The metrics that count on the step, each with its place.
+    fn due<'a>(
+        &self,
+        policy: &'a AnalysisPolicy,
+        question: Question,
+    ) -> impl Iterator<Item = (&'a MetricPolicy, usize)> + use<'a> {
+        let places = policy.metrics.iter().zip(0..self.metrics.len());
+        places.filter(move |(metric, _)| metric.from_step <= question.step)
+    }
+
+    fn finding(
+        &self,
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        place: usize,
+        question: Question,
+    ) -> MetricFinding {
+        let finding = critical(metric, self.metrics[place].finding(policy, metric, question));
+        let finding = self.lasting[place].applied(metric, finding);
+        self.missing[place].applied(metric, finding)
     }
 
     /// Of each metric that counts on the step: its verdict, and whether a regression is shown. What
@@ -208,20 +232,20 @@ impl State {
     pub(super) fn looks<'a>(
         &'a self,
         policy: &'a AnalysisPolicy,
-        question: super::Question,
+        question: Question,
     ) -> impl Iterator<Item = (&'a MetricPolicy, Verdict, bool)> {
-        let folds = self.metrics.iter().zip(&self.missing);
-        let due =
-            policy.metrics.iter().zip(folds).filter(move |(metric, _)| metric.from_step <= question.step);
-        due.map(move |(metric, (evidence, missing))| match evidence.look(policy, metric, question) {
-            Some((verdict, shown)) if is_critical(metric, verdict, shown) => {
-                (metric, Verdict::Rollback, shown)
-            }
-            Some((verdict, shown)) => (metric, verdict, shown),
-            None => {
-                let finding = missing.applied(metric, evidence.finding(policy, metric, question));
-                let finding = critical(metric, finding);
-                (metric, finding.verdict, finding.shown)
+        self.due(policy, question).map(move |(metric, place)| {
+            let plain = metric.lasting.is_none();
+            let look = if plain { self.metrics[place].look(policy, metric, question) } else { None };
+            match look {
+                Some((verdict, shown)) if is_critical(metric, verdict, shown) => {
+                    (metric, Verdict::Rollback, shown)
+                }
+                Some((verdict, shown)) => (metric, verdict, shown),
+                None => {
+                    let finding = self.finding(policy, metric, place, question);
+                    (metric, finding.verdict, finding.shown)
+                }
             }
         })
     }

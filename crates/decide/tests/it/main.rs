@@ -4,6 +4,7 @@
 
 mod canary;
 mod checks;
+mod measures;
 mod people;
 mod properties;
 mod rules;

@@ -2,13 +2,13 @@
 
 use super::by_query::{self, Included};
 use super::fields::Fields;
-use super::node::Value;
+use super::openslo::Objectives;
 use super::problem::Code;
 use super::traffic::Traffic;
-use super::{metric, source, value};
+use super::{metric, slo, source, value};
 use crate::ids::MetricName;
 use crate::metrics::TakeApart;
-use crate::policy::{AnalysisPolicy, Counter, Exclusion, Measure, Preflight, Prices, Profile};
+use crate::policy::{AnalysisPolicy, Exclusion, Measure, Preflight, Prices, Profile};
 use crate::service::{ProcessLimits, Strategy};
 use crate::weight::WeightBp;
 
@@ -20,6 +20,7 @@ pub(super) struct Around<'a> {
     pub(super) limits: Option<&'a ProcessLimits>,
     pub(super) included: Option<Included<'a>>,
     pub(super) promql: Option<&'a TakeApart<'a>>,
+    pub(super) slos: Option<&'a Objectives>,
 }
 
 /// Reads the analysis; the steps and endpoint classes its metrics name must exist.
@@ -56,7 +57,7 @@ pub(super) fn read(fields: &Fields<'_, '_>, around: &Around<'_>) -> Option<Analy
         _ => Preflight::Warn,
     };
     by_query::apply(fields, &mut policy, around.included, around.strategy);
-    slo(fields, &mut policy, around);
+    slo::apply(fields, &mut policy, around);
     cost(fields, &mut policy, around);
     source::unused(fields, &policy.sources);
     if !policy.metrics.iter().any(|metric| metric.required) {
@@ -87,27 +88,6 @@ fn exclusions(fields: &Fields<'_, '_>) -> Vec<Exclusion> {
         rules.push(Exclusion { up_to, ratio_bp });
     }
     rules
-}
-
-/// The plain form of an objective: the burn of the built-in failures.
-fn slo(fields: &Fields<'_, '_>, policy: &mut AnalysisPolicy, around: &Around<'_>) {
-    let Some(given) = fields.given("slo") else { return };
-    if !matches!(given.value, Value::Map(_)) {
-        return;
-    }
-    let Some(inner) = fields.section("slo") else { return };
-    let (objective, window_ms) = (inner.fine_share("objective"), inner.span("window"));
-    let (Some(objective), Some(window_ms)) = (objective, window_ms) else { return };
-    let Some(budget_ppm) = metric::budget(&inner, objective) else { return };
-    let name = MetricName::new("burn").expect("a valid name");
-    if policy.metrics.iter().any(|metric| metric.name == name) {
-        let hint = "remove `slo`, or rename the metric";
-        fields.problem(Code::DuplicateName, "slo", "there is a metric `burn` too", hint);
-        return;
-    }
-    let measure = Measure::Burn { budget_ppm, window_ms, by: Counter::Router };
-    let burn = metric::base(name, measure, policy, around);
-    policy.metrics.push(burn);
 }
 
 fn prices(fields: &Fields<'_, '_>) -> Option<Prices> {

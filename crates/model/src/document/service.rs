@@ -4,6 +4,7 @@ use super::by_query::{self, Included};
 use super::fields::{Context, Fields};
 use super::keys;
 use super::node::Node;
+use super::openslo::Objectives;
 use super::{analysis, checks, signals, strategy, target, traffic};
 use crate::ids::{EnvironmentName, ServiceName};
 use crate::metrics::TakeApart;
@@ -15,6 +16,7 @@ pub(super) fn read(
     context: &Context<'_>,
     included: Option<Included<'_>>,
     promql: Option<&TakeApart<'_>>,
+    slos: Option<&Objectives>,
 ) -> Option<ServiceSpec> {
     let file = Fields::open(context, &keys::SERVICE, root, "")?;
     // Every part is read before any is missed, so that all problems are told at once.
@@ -35,6 +37,7 @@ pub(super) fn read(
         limits: target.as_ref().map(|target| &target.process.limits),
         included,
         promql,
+        slos,
     };
     let mut analysis = file.section_or_empty("analysis").and_then(|fields| analysis::read(&fields, &around));
     let checks = checks::read(&file, "checks", true);

@@ -12,7 +12,7 @@ use super::one_sided::Trail;
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::metrics::{Sample, Tally};
-use taxiway_model::policy::{AnalysisPolicy, Counter, Measure, MetricPolicy};
+use taxiway_model::policy::{AnalysisPolicy, Counter, Measure, MetricPolicy, POINT_MS};
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
 use taxiway_stats::{Arm, Window, burn, interval};
@@ -46,6 +46,8 @@ pub(in super::super) struct Evidence {
     canary: Arm,
     baseline: Arm,
     elapsed_ms: u64,
+    /// Since the last value that counted as a point in time.
+    since_ms: u64,
 }
 
 impl Evidence {
@@ -69,13 +71,23 @@ impl Evidence {
             canary: Arm::default(),
             baseline: Arm::default(),
             elapsed_ms: 0,
+            since_ms: POINT_MS,
         }
     }
 
     pub(super) fn fold(&mut self, metric: &MetricPolicy, window: &taxiway_model::evidence::Window) {
         let (canary, baseline) = if metric.measure.is_query() {
-            let Some(Sample::Counts { canary, baseline }) = window.metrics.get(&metric.name) else { return };
-            (classes(metric, *canary), classes(metric, *baseline))
+            self.since_ms += window.span_ms;
+            match window.metrics.get(&metric.name) {
+                Some(Sample::Counts { canary, baseline }) => {
+                    (classes(metric, *canary), classes(metric, *baseline))
+                }
+                Some(Sample::Scalar { canary, baseline }) if self.since_ms >= POINT_MS => {
+                    self.since_ms = 0;
+                    (classes(metric, point(metric, *canary)), classes(metric, point(metric, *baseline)))
+                }
+                _ => (Classes::new(), Classes::new()),
+            }
         } else {
             (of_endpoint(&window.canary, metric), of_endpoint(&window.baseline, metric))
         };
@@ -266,6 +278,17 @@ fn relative(metric: &MetricPolicy) -> MetricPolicy {
 fn of_endpoint(classes: &Classes, metric: &MetricPolicy) -> Classes {
     let wanted = |class: &String| metric.endpoint.as_ref().is_none_or(|name| class == name);
     classes.iter().filter(|(class, _)| wanted(class)).map(|(c, counts)| (c.clone(), counts.clone())).collect()
+}
+
+/// A value as one point in time, good or bad; nothing where there was none.
+fn point(metric: &MetricPolicy, value: Option<i64>) -> Tally {
+    let Some(value) = value else { return Tally::default() };
+    let bad = match metric.measure {
+        Measure::Burn { by: Counter::Above(most), .. } => i128::from(value) > i128::from(most),
+        Measure::Burn { by: Counter::Below(least), .. } => i128::from(value) < i128::from(least),
+        _ => false,
+    };
+    Tally { total: 1, bad: u64::from(bad) }
 }
 
 fn classes(metric: &MetricPolicy, tally: Tally) -> Classes {

@@ -37,16 +37,19 @@ pub(super) struct Used {
 impl Used {
     pub(super) fn of(gauges: &[Gauge], requests: u64, span_ms: u64) -> Self {
         // A thousandth of a core over a millisecond is a core-microsecond.
-        let cpu_us = gauges.iter().map(|gauge| u64::from(gauge.cpu_milli) * span_ms).sum();
+        let cpu_us = gauges
+            .iter()
+            .map(|gauge| u64::from(gauge.cpu_milli).saturating_mul(span_ms))
+            .fold(0, u64::saturating_add);
         let bytes: f64 = gauges.iter().map(|gauge| gauge.memory_bytes as f64).sum();
         let memory_byte_ms = bytes * span_ms as f64;
         Self { requests, instances: gauges.len() as u64, cpu_us, memory_byte_ms, span_ms }
     }
 
     pub(super) fn add(&mut self, more: &Self) {
-        self.requests += more.requests;
+        self.requests = self.requests.saturating_add(more.requests);
         self.instances = more.instances;
-        self.cpu_us += more.cpu_us;
+        self.cpu_us = self.cpu_us.saturating_add(more.cpu_us);
         self.memory_byte_ms += more.memory_byte_ms;
         self.span_ms += more.span_ms;
     }

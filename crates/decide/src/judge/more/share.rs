@@ -2,9 +2,8 @@
 //! that should not change; client errors, where any is worth a look.
 //!
 //! Lower is worse: "the canary's rate is at least `tolerance` times the baseline's" is tested by the
-//! mirror image of the test of failures. Where nothing at all is tolerated the failures are counted
-//! instead, in the exact Bernoulli form, since conversions are rarely rare. Either way: both tests,
-//! each at half the false-alarm rate.
+//! mirror image of the test of failures, in its exact Bernoulli form, since conversions are rarely
+//! rare. Either way: both tests, each at half the false-alarm rate.
 
 use super::super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
 use super::super::{Question, noise};
@@ -34,8 +33,6 @@ enum Worse {
     Rise(reject::Test, reject::State),
     /// Events become fewer than a share of the baseline's.
     Fall(exclude::Test, exclude::State),
-    /// Events become fewer at all: what is not an event becomes more.
-    Miss(reject::Test, reject::State),
 }
 
 impl Worse {
@@ -45,11 +42,7 @@ impl Worse {
         Self::Rise(test, test.start())
     }
 
-    fn fall(bp: u32, horizon_s: f64) -> Self {
-        if bp >= 10_000 {
-            let test = reject::Test::new(1.0, 0.0, horizon_s).expect("fixed numbers within bounds");
-            return Self::Miss(test, test.start());
-        }
+    fn fall(bp: u32) -> Self {
         let margin = (1.0 - f64::from(bp) / 1e4).clamp(0.0, 0.99);
         let test = exclude::Test::fewer_successes(margin).expect("the margin is clamped");
         Self::Fall(test, test.start())
@@ -62,20 +55,20 @@ impl Worse {
                 test.fold(state, window, elapsed_s);
                 noise::capped(test, before, state, cap);
             }
-            Self::Fall(test, state) => test.fold(state, window, elapsed_s),
-            Self::Miss(test, state) => {
+            Self::Fall(test, state) => {
                 let before = test.ln_evidence(state);
-                let missed = |arm: Arm| Arm { total: arm.total, bad: arm.total.saturating_sub(arm.bad) };
-                let window = Window { canary: missed(window.canary), baseline: missed(window.baseline) };
-                test.fold(state, &window, elapsed_s);
-                noise::capped(test, before, state, cap);
+                test.fold(state, window, elapsed_s);
+                let excess = test.ln_evidence(state) - before - cap;
+                for wealth in state.ln_wealth.iter_mut().filter(|_| excess > 0.0) {
+                    *wealth -= excess;
+                }
             }
         }
     }
 
     fn ln_evidence(&self) -> f64 {
         match self {
-            Self::Rise(test, state) | Self::Miss(test, state) => test.ln_evidence(state),
+            Self::Rise(test, state) => test.ln_evidence(state),
             Self::Fall(test, state) => test.ln_evidence(state),
         }
     }
@@ -143,8 +136,8 @@ impl Evidence {
             }
             match metric.direction {
                 Direction::HigherIsWorse => {}
-                Direction::LowerIsWorse => tests.push(Worse::fall(bp, horizon_s)),
-                Direction::Either => tests.push(Worse::fall(mirrored(bp), horizon_s)),
+                Direction::LowerIsWorse => tests.push(Worse::fall(bp)),
+                Direction::Either => tests.push(Worse::fall(mirrored(bp))),
             }
             tests
         };

@@ -37,9 +37,9 @@ impl Evidence {
         }
         let (canary, baseline) = (window.canary_total().requests, window.baseline_total().requests);
         self.split.fold(canary, baseline, f64::from(weight.bp()) / 1e4, 1.0);
-        self.requests[0] += canary;
-        self.requests[1] += baseline;
-        self.expected_micro += u128::from(canary + baseline) * u128::from(weight.bp()) * 100;
+        self.requests[0] = self.requests[0].saturating_add(canary);
+        self.requests[1] = self.requests[1].saturating_add(baseline);
+        self.expected_micro += (u128::from(canary) + u128::from(baseline)) * u128::from(weight.bp()) * 100;
         self.judged_ms += window.span_ms;
     }
 
@@ -47,7 +47,7 @@ impl Evidence {
         let needed = finding::needed_against(policy, metric);
         let against = self.split.ln_evidence();
         let [canary, baseline] = self.requests;
-        let all = canary + baseline;
+        let all = canary.saturating_add(baseline);
         let ratio = (self.expected_micro > 0).then(|| canary as f64 * 1e6 / self.expected_micro as f64);
         let beyond = |bp: u32| {
             let bound = f64::from(bp.max(10_001)) / 1e4;
@@ -72,7 +72,10 @@ impl Evidence {
             () if all == 0 => (Verdict::Proceed, "no share to compare on this step yet".to_owned()),
             () => (Verdict::Proceed, figures),
         };
-        let per_s = |requests: u64| (self.judged_ms > 0).then(|| requests * 1_000_000 / self.judged_ms);
+        let per_s = |requests: u64| {
+            let milli = u128::from(requests) * 1_000_000 / u128::from(self.judged_ms.max(1));
+            (self.judged_ms > 0).then(|| u64::try_from(milli).unwrap_or(u64::MAX))
+        };
         MetricFinding {
             metric: metric.name.clone(),
             verdict,

@@ -1,6 +1,6 @@
 use super::*;
 use taxiway_model::ids::MetricName;
-use taxiway_model::policy::{Lasting, NOT_COMPARED_BP, Profile};
+use taxiway_model::policy::{NOT_COMPARED_BP, Profile};
 
 fn metric(measure: Measure, rollback_above: Option<u64>) -> MetricPolicy {
     let base = AnalysisPolicy::of(Profile::Standard).metrics.remove(0);
@@ -110,19 +110,4 @@ fn values_need_many_pairs_and_say_that_they_are_values() {
     let limited = absolute(Measure::QueryValues { every_ms: 15_000 }, 1_500_000);
     assert_eq!(judged(&limited, [value(1_000_000), value(2_000_000)]).verdict, Verdict::Hold);
     assert_eq!(judged(&limited, vec![value(2_000_000); 2]).verdict, Verdict::Rollback);
-}
-
-#[test]
-fn a_state_may_have_to_last() {
-    let lasting = Lasting { failures: 1, bad_for_ms: 300_000, good_for_ms: 300_000 };
-    let metric = MetricPolicy { lasting: Some(lasting), ..absolute(Measure::QueryCounts, 3_000) };
-    let bad = || vec![counts((500, 25), (500, 0)); 5];
-    let soon = judged(&metric, bad());
-    assert_eq!(soon.verdict, Verdict::Hold, "{}", soon.sentence);
-    let late = judged(&metric, bad().into_iter().cycle().take(40));
-    assert_eq!(late.verdict, Verdict::Rollback, "{}", late.sentence);
-    let well = judged(&metric, vec![counts((2_000, 0), (500, 0)); 5]);
-    assert_eq!(well.verdict, Verdict::InsufficientData, "{}", well.sentence);
-    assert_eq!(well.wait_ms, Some(225_000));
-    assert_eq!(judged(&metric, vec![counts((2_000, 0), (500, 0)); 20]).verdict, Verdict::Proceed);
 }
