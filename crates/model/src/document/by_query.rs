@@ -3,7 +3,7 @@
 use super::canary_config::{CanaryConfig, Metric, Threshold};
 use super::fields::Fields;
 use super::problem::Code;
-use super::source;
+use super::{source, template};
 use crate::metrics::{Api, Query, Shape};
 use crate::plan::Step;
 use crate::policy::{AnalysisPolicy, Lasting, Measure, MetricPolicy, NOT_COMPARED_BP};
@@ -29,14 +29,22 @@ pub struct Named {
     pub labels: BTreeSet<String>,
     /// Whether its queries are PromQL; otherwise they are put to the source as they are.
     pub is_promql: bool,
+    /// How it is used, where it is a template.
+    pub template: Option<template::Use>,
 }
 
 /// What the analysis names; none where it names no file. Problems are noted.
 pub(super) fn named(fields: &Fields<'_, '_>) -> Option<Named> {
-    let path = fields.path("file")?;
+    let used = template::used(fields);
+    let path = fields.path("file").or_else(|| used.as_ref().map(|(path, _)| path.clone()))?;
     let source = source::beside(fields, &source::named(fields))?;
     let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
-    Some(Named { path, labels, is_promql: matches!(source.api, Api::Prometheus { .. }) })
+    Some(Named {
+        path,
+        labels,
+        is_promql: matches!(source.api, Api::Prometheus { .. }),
+        template: used.map(|(_, used)| used),
+    })
 }
 
 /// The strategy whose steps the document has; none where it has none.
@@ -57,19 +65,25 @@ pub(super) fn apply(
     included: Option<Included<'_>>,
     strategy: Option<&Strategy>,
 ) {
-    match (fields.given("file").is_some(), fields.given("source").is_some(), included) {
+    template::used(fields);
+    if fields.given("file").is_some() && fields.given("template").is_some() {
+        let hint = "keep `file` for a CanaryConfig, or `template` for a template";
+        fields.problem(Code::Conflict, "template", "the analysis has a file too", hint);
+    }
+    let file = if fields.given("template").is_some() { "template" } else { "file" };
+    match (fields.given(file).is_some(), fields.given("source").is_some(), included) {
         (false, false, _) => return,
         (false, true, _) => {
-            let hint = "add `file` with a CanaryConfig, or remove `source`";
+            let hint = "add `file` with a CanaryConfig, or `template`, or remove `source`";
             fields.problem(Code::Conflict, "source", "nothing is asked of this source", hint);
         }
         (true, false, _) => {
             let hint = "add source: {prometheus: {url: http://…}}";
-            fields.problem(Code::MissingKey, "file", "its queries have no source", hint);
+            fields.problem(Code::MissingKey, file, "its queries have no source", hint);
         }
         (true, true, None) => {
             let hint = "read the description by its path: it names a file beside it";
-            fields.problem(Code::Conflict, "file", "the file it names was not read", hint);
+            fields.problem(Code::Conflict, file, "the file it names was not read", hint);
         }
         (true, true, Some(_)) => {}
     }
@@ -94,12 +108,12 @@ pub(super) fn apply(
         if strategy.is_some_and(|strategy| usize::from(metric.from_step) >= strategy.steps.len()) {
             let message =
                 format!("`{}` begins at step {}, and there is none", metric.name, metric.from_step + 1);
-            fields.problem(Code::OutOfRange, "file", &message, "mend `from_step` there");
+            fields.problem(Code::OutOfRange, file, &message, "mend `from_step` there");
         }
         match by_query(policy, config, metric, &query.shape) {
             Ok(metric) => metrics.push(metric),
             Err((message, hint)) => {
-                fields.problem(Code::WrongUnit, "file", &format!("`{}` {message}", metric.name), hint);
+                fields.problem(Code::WrongUnit, file, &format!("`{}` {message}", metric.name), hint);
             }
         }
     }

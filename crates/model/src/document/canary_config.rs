@@ -114,7 +114,7 @@ pub fn read(bytes: &[u8]) -> Result<CanaryConfig, Vec<Problem>> {
     }
 }
 
-fn whole(root: &Node, context: &Context<'_>) -> Option<CanaryConfig> {
+pub(super) fn whole(root: &Node, context: &Context<'_>) -> Option<CanaryConfig> {
     let file = Fields::open(context, &CANARY_CONFIG, root, "")?;
     let (version, kind) = (file.word("apiVersion"), file.word("kind"));
     let name = file.section("metadata").and_then(|inner| {

@@ -10,6 +10,7 @@ mod release;
 mod running;
 mod signals;
 mod source;
+mod template;
 
 use crate::presets::PRESETS;
 pub(super) use canary::{CANARY_CONFIG, THRESHOLD};
@@ -18,6 +19,7 @@ pub use release::HEADER_RULE;
 pub(super) use release::{ANALYSIS, CHECK, DEADLINES, HTTP_CHECK, STRATEGY};
 pub(super) use running::{PROBE, TARGET, TRAFFIC};
 use signals::SIGNALS;
+pub(super) use template::TEMPLATE;
 
 /// A mapping with known keys.
 #[derive(Debug)]
@@ -203,7 +205,8 @@ pub fn sections() -> Vec<&'static Section> {
 /// The same of a `CanaryConfig`.
 #[cfg(test)]
 pub(super) fn canary_sections() -> Vec<&'static Section> {
-    below(&CANARY_CONFIG)
+    let templates = below(&TEMPLATE);
+    below(&CANARY_CONFIG).into_iter().chain(templates).collect()
 }
 
 fn below(root: &'static Section) -> Vec<&'static Section> {

@@ -4,5 +4,7 @@ mod canary_config;
 mod document_bad;
 mod document_good;
 mod measures;
+mod openslo;
 mod reference;
 mod sources;
+mod template;

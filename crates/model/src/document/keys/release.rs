@@ -2,6 +2,7 @@
 
 use super::metric::{COST, METRIC, SLO};
 use super::source::SOURCE;
+use super::template::TEMPLATE_USE;
 use super::{Kind, Need, Section, key};
 
 /// A rule on a header or a cookie.
@@ -247,10 +248,16 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             "A `CanaryConfig` whose metrics take the place of the profile's; its steps, if any, that of `strategy`.",
         ),
         key(
+            "template",
+            Kind::Section(&TEMPLATE_USE),
+            Need::Optional,
+            "An analysis template in place of `file`, shared by services.",
+        ),
+        key(
             "source",
             Kind::Short(&Kind::Text, &SOURCE),
             Need::Optional,
-            "Where the queries of `file` are put to: a source, or the name of one of `sources`.",
+            "Where the queries of `file` or `template` are put to: a source, or the name of one of `sources`.",
         ),
         key("sources", Kind::Named(&SOURCE), Need::Optional, "Sources by name, for metrics that name them."),
     ],
