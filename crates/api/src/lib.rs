@@ -23,7 +23,7 @@ pub use feedback::{FeedbackRequest, FeedbackView, Said};
 pub use hook::{Done, HookAnswer, HookResult, ListenRequest, Listening, SignalRequest};
 pub use problem::{Class, Place, Problem};
 pub use record::{HistoryEntry, LogEntry, Replayed, Verified};
-pub use request::{CommandAnswer, CommandRequest, StartAnswer, StartRequest};
+pub use request::{CommandAnswer, CommandRequest, NormalAnswer, StartAnswer, StartRequest};
 pub use status::{Flight, HoldView, Queued, Return, Side, State, Status, StepState, StepView, Timings};
 pub use summary::{OutcomeWord, ReleaseSummary, Summary};
 pub use update::Update;

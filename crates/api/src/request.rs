@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use taxiway_model::command::Command;
+use taxiway_model::forecast::Forecast;
 use taxiway_model::ids::{Digest, ReleaseId, StreamId, VersionName};
+use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
 use taxiway_model::service::{Provenance, ServiceSpec};
 
@@ -23,6 +25,10 @@ pub struct StartRequest {
     /// Answer with the plan and change nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// The regression that the forecast is asked about, as a ratio in basis points (20,000 is
+    /// twice the baseline's rate); none: where red begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detect_bp: Option<u32>,
     /// Who asks.
     pub actor: String,
     /// Why, as given; empty when not.
@@ -47,6 +53,20 @@ pub struct StartAnswer {
     pub behind: Option<ReleaseId>,
     /// What is allowed but should be known, a sentence each.
     pub warnings: Vec<String>,
+    /// What these steps can see with the recent traffic; none when hardly any was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Box<Forecast>>,
+}
+
+/// How the running version of a stream has answered lately: what a forecast is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NormalAnswer {
+    /// The stream.
+    pub stream: StreamId,
+    /// The version that runs; none when nothing was ever released there.
+    pub baseline: Option<VersionName>,
+    /// The profile; none when nothing was seen.
+    pub normal: Option<Box<Normal>>,
 }
 
 /// Change something on a stream.

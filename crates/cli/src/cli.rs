@@ -94,6 +94,8 @@ enum Verb {
     Check(commands::check::Args),
     /// Print the JSON Schema of taxiway.yaml
     Schema,
+    /// Carry over an analysis of Kayenta, Argo Rollouts or Flagger
+    Import(commands::import::Args),
     /// Watch an example service being released, for real
     Demo(crate::demo::Args),
     /// Print a completion script for a shell
@@ -144,6 +146,7 @@ fn act(global: &Global, verb: Verb) -> Result<Exit, CliError> {
         Verb::History(args) => history::run(global, &args),
         Verb::Log(args) => log::run(global, &args),
         Verb::Replay(args) => replay::run(global, &args),
+        Verb::Import(args) => commands::import::run(global, &args),
         Verb::Judge(args) => commands::judge::run(global, &args),
         Verb::Backtest(args) => commands::backtest::run(global, &args),
         Verb::Start(args) => stop::start(global, &args),

@@ -7,6 +7,7 @@ pub(crate) mod explain;
 pub(crate) mod feedback;
 pub(crate) mod hidden;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod judge;
 pub(crate) mod log;

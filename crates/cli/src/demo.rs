@@ -137,6 +137,7 @@ fn one(
         version: VersionName::new(version)?,
         provenance: Provenance::default(),
         again: false,
+        detect_bp: None,
         dry_run: false,
         actor: output::actor(),
         reason: "taxiway demo".to_owned(),

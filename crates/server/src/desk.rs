@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use taxiway_api::{
-    CommandAnswer, CommandRequest, ListenRequest, Listening, Problem, StartAnswer, StartRequest, Status,
-    Unproven,
+    CommandAnswer, CommandRequest, ListenRequest, Listening, NormalAnswer, Problem, StartAnswer,
+    StartRequest, Status, Unproven,
 };
-use taxiway_decide::{environment::Environment, plan};
+use taxiway_decide::{environment::Environment, plan, preflight};
 use taxiway_engine::Engine;
 use taxiway_engine::ports::clock::Clock;
 use taxiway_model::command::Command;
@@ -76,12 +76,23 @@ impl Desk {
         let state = self.engine.state(&stream);
         let plan = plan::resolve(&request.service, version, &state);
         plan::sound(&plan)?;
+        let normal = self.engine.normal(&stream);
+        let forecast = normal
+            .as_ref()
+            .filter(|_| plan.baseline.is_some())
+            .and_then(|normal| preflight::forecast(&plan, normal, request.detect_bp));
+        let mut warnings = warnings(&plan);
+        warnings.extend(preflight::start_warnings(&plan, normal.as_ref()));
+        if !request.dry_run {
+            preflight::permitted(&plan, normal.as_ref())?;
+        }
         let mut answer = StartAnswer {
             stream: stream.clone(),
             release: None,
             plan_digest: plan.digest(),
             behind: in_flight(&state),
-            warnings: warnings(&plan),
+            warnings,
+            forecast: forecast.map(Box::new),
             plan: Box::new(plan),
         };
         if request.dry_run {
@@ -97,6 +108,15 @@ impl Desk {
         answer.release = accepted(&events);
         self.house.changed(&stream);
         Ok(answer)
+    }
+
+    /// How the running version has answered lately; of a stream nobody knows, nothing.
+    pub fn normal(&self, stream: &StreamId) -> NormalAnswer {
+        NormalAnswer {
+            stream: stream.clone(),
+            baseline: self.engine.state(stream).stable,
+            normal: self.engine.normal(stream).map(Box::new),
+        }
     }
 
     /// Changes something on a stream.

@@ -41,6 +41,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/status/{service}/{environment}", get(status))
         .route("/v1/explain/{service}/{environment}", get(explain))
         .route("/v1/history/{service}/{environment}", get(history))
+        .route("/v1/normal/{service}/{environment}", get(normal))
         .route("/v1/replay/{service}/{environment}", get(replay))
         .route("/v1/log", get(log))
         .route("/v1/log/verify", post(verify))
@@ -138,6 +139,10 @@ async fn status(State(desk): State<Desk>, Path((service, environment)): Named) -
 
 async fn explain(State(desk): State<Desk>, Path((service, environment)): Named) -> Response {
     answer(move || desk.explain(&stream_of(service, environment)?)).await
+}
+
+async fn normal(State(desk): State<Desk>, Path((service, environment)): Named) -> Response {
+    answer(move || Ok(desk.normal(&stream_of(service, environment)?))).await
 }
 
 #[derive(Deserialize)]

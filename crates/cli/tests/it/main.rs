@@ -9,5 +9,7 @@ mod crashes;
 mod demo;
 mod input;
 mod life;
+mod preflight;
 mod reference;
 mod releases;
+mod sources;

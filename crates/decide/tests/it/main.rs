@@ -4,6 +4,7 @@
 
 mod canary;
 mod checks;
+mod feedback;
 mod measures;
 mod people;
 mod properties;

@@ -1,0 +1,106 @@
+//! What a release can be expected to see before it starts.
+
+use super::Paper;
+use super::figures::{latency, rate, ratio, thousands};
+use super::ink::{Ink, Line, draw, labelled};
+use taxiway_model::forecast::{Forecast, StepForecast, Traffic};
+use taxiway_model::time::ForPeople;
+
+/// The table of steps with what it reckons with, its legend, and the warnings.
+pub fn forecast(forecast: &Forecast, paper: &Paper) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(traffic) = &forecast.traffic {
+        lines.extend(labelled("", Ink::Plain, &reckoned_with(traffic), Ink::Plain, paper));
+        lines.push(Line::new());
+    }
+    let wanted = ratio(u64::from(forecast.wanted_bp));
+    let wanted = wanted.replace(".00x", "x");
+    let heads =
+        ["step", "weight", "time", "canary", "errors", "slower", "harm", "passes", "in time", "by weight"];
+    let mut rows: Vec<[String; 10]> = vec![heads.map(str::to_owned)];
+    rows[0][8] = format!("{wanted} in");
+    rows[0][9] = "or with".to_owned();
+    rows.extend(forecast.steps.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    for (at, row) in rows.iter().enumerate() {
+        let mut text = format!("{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            text += &format!("  {cell:>width$}");
+        }
+        let ink = if at == 0 { Ink::Faint } else { Ink::Plain };
+        lines.push(Line::new().plain(" ").put(ink, text.trim_end()));
+    }
+    lines.push(Line::new());
+    let legend = format!(
+        "errors, slower: what a canary must be to be found by the end of the step with 90% power; harm: requests it has failed by then; passes: when a healthy canary may pass; {wanted} in, or with: time, or weight, with which the step alone finds {wanted} the baseline's error rate"
+    );
+    lines.extend(labelled("", Ink::Plain, &legend, Ink::Faint, paper));
+    if forecast.endpoints.len() > 1 {
+        let each = forecast.endpoints.iter().map(|endpoint| {
+            format!(
+                "{} {} ({} canary requests)",
+                endpoint.class,
+                rate(endpoint.share_bp * 100),
+                thousands(endpoint.canary_requests)
+            )
+        });
+        let text = format!("endpoints on the first step: {}", each.collect::<Vec<_>>().join(", "));
+        lines.extend(labelled("", Ink::Plain, &text, Ink::Plain, paper));
+    }
+    for warning in &forecast.warnings {
+        lines.extend(labelled("warning", Ink::Warn, warning, Ink::Plain, paper));
+    }
+    draw(lines, paper)
+}
+
+fn reckoned_with(traffic: &Traffic) -> String {
+    let mut text = if traffic.span_ms == 0 {
+        "as you say: ".to_owned()
+    } else {
+        format!("over the last {}: ", ForPeople(traffic.span_ms))
+    };
+    let rps = traffic.rps_milli;
+    if rps >= 10_000 {
+        text += &thousands(rps / 1_000);
+    } else {
+        text += &format!("{}.{}", rps / 1_000, rps % 1_000 / 100);
+    }
+    text += &format!(" requests/s, {} failed", rate(traffic.base_ppm));
+    if let Some(us) = traffic.p95_us {
+        text += &format!(", p95 {}", latency(us));
+    }
+    if traffic.error_dispersion_milli > 1_000 {
+        let milli = traffic.error_dispersion_milli;
+        text += &format!(
+            "; failures come in clusters and count for 1/{}.{} each",
+            milli / 1_000,
+            milli % 1_000 / 100
+        );
+    }
+    if let Some(milli) = traffic.instance_noise_milli.filter(|milli| *milli > 0) {
+        text += &format!("; instances differ by {}%", milli / 10);
+    }
+    text
+}
+
+fn row(step: &StepForecast) -> [String; 10] {
+    let none = |compared: bool| if compared { "never" } else { "-" }.to_owned();
+    let time = |ms: Option<u64>| ms.map_or_else(|| none(step.compared), |ms| ForPeople(ms).to_string());
+    let errors = match (step.detectable_ppm, step.detectable_bp) {
+        (Some(ppm), Some(bp)) => format!("{} ({})", rate(ppm), ratio(bp)),
+        _ => none(step.compared),
+    };
+    [
+        step.name.clone(),
+        step.weight.to_string(),
+        ForPeople(step.bake_ms).to_string(),
+        thousands(step.canary_requests),
+        errors,
+        step.slower_bp.map_or_else(|| "-".to_owned(), ratio),
+        step.harm_requests.map_or_else(|| "-".to_owned(), thousands),
+        step.exclude_ms.map_or_else(|| "-".to_owned(), |ms| ForPeople(ms).to_string()),
+        time(step.wanted_ms),
+        step.wanted_weight.map_or_else(|| none(step.compared), |weight| weight.to_string()),
+    ]
+}
