@@ -4,7 +4,6 @@
 //! latencies log-normal. Nothing is cut off at a verdict, so that a judge that decides later can be
 //! seen to do so. Windows are as long as the engine lets them be, to keep the files small.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use taxiway_model::counts::{Counts, Histogram};
 use taxiway_model::evidence::{Classes, Window};
@@ -15,6 +14,9 @@ use taxiway_stats::histogram::{SCALE, index_of};
 const WINDOW_S: u64 = 15;
 const STEPS: [(&str, u16, u64); 3] = [("canary-5", 5, 180), ("canary-25", 25, 240), ("canary-50", 50, 300)];
 
+/// Chance that a request fails at a second, from the base rate: canary, baseline.
+type Rates = fn(f64, u64) -> [f64; 2];
+
 /// What a recording is made of.
 struct Scenario {
     name: &'static str,
@@ -22,103 +24,87 @@ struct Scenario {
     truth: Truth,
     rps: f64,
     base: f64,
-    /// Chance that a request fails at a second: canary, baseline.
-    rates: fn(f64, u64) -> [f64; 2],
+    rates: Rates,
     /// Median and spread (log) of the canary's latencies in milliseconds; none: not recorded.
     latency: Option<fn(u64) -> [f64; 2]>,
 }
 
-fn alike(base: f64, _: u64) -> [f64; 2] {
-    [base, base]
+fn scenarios() -> Vec<Scenario> {
+    let mut all = healthy();
+    all.extend(bad());
+    all.push(timed("latency-healthy", "both sides equally fast", Truth::Healthy, |_| [20.0, 0.5]));
+    all.push(timed("latency-slower", "the canary takes 1.7 times as long", Truth::Bad, |_| [34.0, 0.5]));
+    all
 }
 
-fn scenarios() -> Vec<Scenario> {
-    let scenario =
-        |name, note, truth, rps, base, rates| Scenario { name, note, truth, rps, base, rates, latency: None };
-    let healthy = Truth::Healthy;
-    let mut all = vec![
-        scenario("healthy-10rps", "1% of both sides fail, 10 requests a second", healthy, 10.0, 0.01, alike),
-        scenario(
-            "healthy-100rps",
-            "1% of both sides fail, 100 requests a second",
-            healthy,
-            100.0,
-            0.01,
-            alike,
-        ),
-        scenario(
-            "healthy-1000rps",
-            "0.1% of both sides fail, 1,000 requests a second",
-            healthy,
-            1_000.0,
-            0.001,
-            alike,
-        ),
-        scenario("no-errors", "not one request fails, 100 a second", healthy, 100.0, 0.0, alike),
-        scenario(
+fn healthy() -> Vec<Scenario> {
+    let alike: Rates = |base, _| [base, base];
+    let of = |name, note, rps, base, rates| counted(name, note, Truth::Healthy, [rps, base], rates);
+    vec![
+        of("healthy-10rps", "1% of both sides fail, 10 requests a second", 10.0, 0.01, alike),
+        of("healthy-100rps", "1% of both sides fail, 100 requests a second", 100.0, 0.01, alike),
+        of("healthy-1000rps", "0.1% of both sides fail, 1,000 requests a second", 1_000.0, 0.001, alike),
+        of("no-errors", "not one request fails, 100 a second", 100.0, 0.0, alike),
+        of(
             "outage-of-both",
             "a dependency fails for a minute: 30% of both sides fail",
-            healthy,
             100.0,
             0.005,
-            |base, s| {
-                let rate = if (360..420).contains(&s) { 0.3 } else { base };
-                [rate, rate]
-            },
+            |base, second| if (360..420).contains(&second) { [0.3, 0.3] } else { [base, base] },
         ),
-        scenario(
+        of(
             "one-burst",
-            "within one second 25 requests of the canary fail, and never again",
-            healthy,
+            "within one second every request of the canary fails, and never again",
             100.0,
             0.01,
-            |base, s| [if s == 100 { 1.0 } else { base }, base],
+            |base, second| [if second == 100 { 1.0 } else { base }, base],
         ),
-        scenario(
-            "errors-3x",
-            "the canary fails three times as often, from the start",
-            Truth::Bad,
-            100.0,
-            0.01,
-            |base, _| [3.0 * base, base],
-        ),
-        scenario(
+    ]
+}
+
+fn bad() -> Vec<Scenario> {
+    let of = |name, note, rps, base, rates| counted(name, note, Truth::Bad, [rps, base], rates);
+    vec![
+        of("errors-3x", "the canary fails three times as often, from the start", 100.0, 0.01, |base, _| {
+            [3.0 * base, base]
+        }),
+        of(
             "errors-slight",
             "the canary fails 1.6 times as often: more than tolerated, less than red",
-            Truth::Bad,
             1_000.0,
             0.005,
             |base, _| [1.6 * base, base],
         ),
-        scenario(
+        of(
             "errors-late",
             "the canary fails five times as often from the sixth minute on",
-            Truth::Bad,
             100.0,
             0.01,
-            |base, s| [if s >= 330 { 5.0 * base } else { base }, base],
+            |base, second| [if second >= 330 { 5.0 * base } else { base }, base],
         ),
-        scenario(
+        of(
             "errors-from-none",
             "the baseline never fails, the canary in 2% of requests",
-            Truth::Bad,
             50.0,
             0.0,
             |_, _| [0.02, 0.0],
         ),
-    ];
-    let timed = |name, note, truth, latency| Scenario {
-        name,
-        note,
-        truth,
-        rps: 60.0,
-        base: 0.002,
-        rates: alike,
-        latency: Some(latency),
-    };
-    all.push(timed("latency-healthy", "both sides equally fast", healthy, |_| [20.0, 0.5]));
-    all.push(timed("latency-slower", "the canary takes 1.7 times as long", Truth::Bad, |_| [34.0, 0.5]));
-    all
+    ]
+}
+
+fn counted(
+    name: &'static str,
+    note: &'static str,
+    truth: Truth,
+    [rps, base]: [f64; 2],
+    rates: Rates,
+) -> Scenario {
+    Scenario { name, note, truth, rps, base, rates, latency: None }
+}
+
+fn timed(name: &'static str, note: &'static str, truth: Truth, latency: fn(u64) -> [f64; 2]) -> Scenario {
+    let rates: Rates = |base, _| [base, base];
+    Scenario { name, note, truth, rps: 60.0, base: 0.002, rates, latency: Some(latency) }
 }
 
 fn main() {
@@ -167,7 +153,7 @@ fn record(scenario: &Scenario, random: &mut Random) -> Recording {
                 warm_up: false,
                 canary,
                 baseline,
-                metrics: BTreeMap::new(),
+                ..Window::default()
             };
             windows.push(Seen { at_ms: second * 1_000, window });
         }

@@ -112,7 +112,7 @@ pub fn one_in(against_milli: i64) -> Option<String> {
         2.0..1e4 => Some(thousands(libm::floor(times) as u64)),
         1e4..1e6 => Some(format!("{} thousand", libm::floor(times / 1e3))),
         1e6..1e9 => Some(format!("{} million", libm::floor(times / 1e6))),
-        _ => Some("a thousand million".to_owned()),
+        _ => Some("a thousand million and more".to_owned()),
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(share(1, 0), "none");
         assert_eq!(
             [0, 4_700, 25_000, 90_000].map(|e| one_in(e).unwrap_or_default()),
-            ["", "109", "72004 million", "a thousand million"]
+            ["", "109", "a thousand million and more", "a thousand million and more"]
         );
     }
 }

@@ -113,7 +113,7 @@ pub fn comparison(comparison: &Comparison) -> String {
 fn rows(text: &mut String, rows: &[Row]) {
     let mut lines =
         vec![["recording", "judge", "verdict", "when", "requests", "failed"].map(str::to_owned).to_vec()];
-    let mut reasons = vec!["why".to_owned()];
+    let mut reasons = vec![String::new()];
     for group in rows.chunk_by(|a, b| a.recording == b.recording) {
         for (index, row) in group.iter().enumerate() {
             let name = if index == 0 { labelled(row) } else { String::new() };
@@ -172,6 +172,7 @@ fn totals(text: &mut String, comparison: &Comparison) {
     aligned(text, &lines, &none);
 }
 
+/// A table; a line with words beneath each row that has some.
 fn aligned(text: &mut String, lines: &[Vec<String>], last: &[String]) {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
@@ -181,7 +182,10 @@ fn aligned(text: &mut String, lines: &[Vec<String>], last: &[String]) {
         for (cell, width) in line.iter().zip(&widths) {
             let _ = write!(row, "{cell:<width$}  ");
         }
-        let _ = writeln!(text, "{}", format!("{row}{last}").trim_end());
+        let _ = writeln!(text, "{}", row.trim_end());
+        if !last.is_empty() {
+            let _ = writeln!(text, "    {last}");
+        }
     }
 }
 

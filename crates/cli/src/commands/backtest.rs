@@ -1,5 +1,6 @@
 //! `taxiway backtest`: recorded releases judged again by other policies, side by side.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use taxiway_model::ids::ReleaseId;
@@ -15,7 +16,7 @@ use crate::commands::check;
 use crate::data::Data;
 use crate::error::{CliError, Code};
 use crate::exit::Exit;
-use crate::offline::recordings;
+use crate::offline::{peers, recordings};
 
 /// Judge recorded releases again by another policy, side by side
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// A preset to judge by; may be given several times
     #[arg(long, value_enum)]
     profile: Vec<ProfileName>,
+    /// Another tool's judge: kayenta:FILE, argo:FILE, flagger:FILE[+FILE], ratio:2; may be given several times
+    #[arg(long = "as", value_name = "PEER:FILE")]
+    peers: Vec<String>,
     /// What a version turned out to be, for all recordings or one: healthy, bad, NAME=healthy, NAME=bad
     #[arg(long, value_name = "LABEL", value_parser = label)]
     label: Vec<Label>,
@@ -70,7 +74,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         }
     }
     let judges = judges(args, &recordings)?;
-    let mut notes: Vec<String> = Vec::new();
+    let peers = peers::read(&args.peers)?;
+    let mut left_out: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     let mut rows: Vec<Row> = Vec::new();
     for recording in &recordings {
         for judge in &judges {
@@ -79,17 +84,25 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
                 judge.policy.clone().or_else(|| recording.head.policy.clone()).unwrap_or_else(standard);
             let course = course::follow(recording, &policy);
             rows.push(compare::own_row(recording, &judge.name, &course));
-            let of = |note: &String| format!("{}, {}: {note}", recording.head.name, judge.name);
-            notes.extend(course.left_out.iter().filter(|_| judge.policy.is_some()).map(of));
+            for note in course.left_out {
+                left_out.entry(note).or_default().insert(&recording.head.name);
+            }
         }
+        rows.extend(peers.iter().map(|peer| compare::row(recording, &peer.name, peer.decision(recording))));
     }
+    let of = |(note, names): (String, BTreeSet<&str>)| match names.len() {
+        1 => format!("{}: {note}", names.into_iter().collect::<String>()),
+        count => format!("in {count} recordings {note}"),
+    };
+    let mut notes: Vec<String> = left_out.into_iter().map(of).collect();
+    notes.extend(peers.iter().flat_map(peers::Peer::unknown));
     let unknown = recordings.iter().filter(|recording| recording.truth().is_none()).count();
     if unknown > 0 {
         notes.push(format!(
             "of {unknown} recordings nobody knows what the version turned out to be; --label NAME=healthy or NAME=bad says so"
         ));
     }
-    let comparison = Comparison::of(rows, shortened(notes));
+    let comparison = Comparison::of(rows, notes);
     let json = comparison.to_json();
     write(global, &args.to, &text::comparison(&comparison), &json, || html::comparison(&comparison))?;
     Ok(Exit::Done)
@@ -152,18 +165,6 @@ fn judges(args: &Args, recordings: &[Recording]) -> Result<Vec<Judge>, CliError>
 
 fn short(file: &Path) -> String {
     file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Each note once, and not more than a page of them.
-fn shortened(mut notes: Vec<String>) -> Vec<String> {
-    const NOTES_MAX: usize = 12;
-    notes.dedup();
-    if notes.len() > NOTES_MAX {
-        let more = notes.len() - NOTES_MAX;
-        notes.truncate(NOTES_MAX);
-        notes.push(format!("and {more} more of the kind"));
-    }
-    notes
 }
 
 fn label(text: &str) -> Result<Label, String> {

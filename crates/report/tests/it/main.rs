@@ -1,1 +1,6 @@
-//! Tests of the reports.
+//! Tests of recordings, courses and reports.
+
+mod corpus;
+mod page;
+mod recording;
+mod well_formed;
