@@ -14,11 +14,19 @@ pub const PAST_WINDOW_S: usize = 10;
 /// Mean length of an error burst.
 const BURST_MEAN: f64 = 3.0;
 
-/// Counts of instances before the canary: `draw(window, instance)` gives one window's arm.
+/// Counts of instances before the canary, when all the traffic was theirs: `draw(window, instance)` gives one window's arm.
 fn past(mut draw: impl FnMut(usize, usize) -> Arm) -> Vec<Vec<Arm>> {
     (0..HORIZON_S / PAST_WINDOW_S)
         .map(|window| (0..INSTANCES - 1).map(|instance| draw(window, instance)).collect())
         .collect()
+}
+
+/// Before the canary: requests that fail independently of each other, alike at all instances.
+pub fn quiet([good, bad]: &[Poisson; 2], random: &mut Random) -> Vec<Vec<Arm>> {
+    past(|_, _| {
+        let bad = bad.draw(random);
+        Arm { total: good.draw(random) + bad, bad }
+    })
 }
 
 /// Errors come in bursts of geometric length on one instance within a second (retries, poison messages); the mean error
@@ -45,8 +53,9 @@ pub fn bursts(cell: &Cell, random: &mut Random) -> Run {
         run.shares.push(SHARE);
         run.instances.push(others);
     }
-    let window = Poisson::new(each * PAST_WINDOW_S as f64);
-    let window_bursts = Poisson::new(each * PAST_WINDOW_S as f64 * cell.base / BURST_MEAN);
+    let before = cell.rps / (INSTANCES - 1) as f64 * PAST_WINDOW_S as f64;
+    let window = Poisson::new(before);
+    let window_bursts = Poisson::new(before * cell.base / BURST_MEAN);
     run.before = past(|_, _| {
         let bad = errors(&window_bursts, random);
         Arm { total: window.draw(random).max(bad), bad }
@@ -55,18 +64,22 @@ pub fn bursts(cell: &Cell, random: &mut Random) -> Run {
 }
 
 /// Each failed request is sent once more within the second and fails again.
-pub fn retries(cell: &Cell, mut run: Run, random: &mut Random) -> Run {
+pub fn retries(before: &[Poisson; 2], mut run: Run, random: &mut Random) -> Run {
     let twice = |arm: Arm| Arm { total: arm.total + arm.bad, bad: 2 * arm.bad };
     for window in &mut run.seconds {
         *window = Window { canary: twice(window.canary), baseline: twice(window.baseline) };
     }
-    let mean = cell.rps * SHARE * PAST_WINDOW_S as f64;
-    let (good, bad) = (Poisson::new(mean * (1.0 - cell.base)), Poisson::new(mean * cell.base));
-    run.before = past(|_, _| {
-        let (good, bad) = (good.draw(random), bad.draw(random));
-        twice(Arm { total: good + bad, bad })
-    });
+    run.before = quiet(before, random);
+    for arm in run.before.iter_mut().flatten() {
+        *arm = twice(*arm);
+    }
     run
+}
+
+/// Good and bad requests of an instance in a window of the past, while they are independent.
+pub fn before(cell: &Cell) -> [Poisson; 2] {
+    let mean = cell.rps / (INSTANCES - 1) as f64 * PAST_WINDOW_S as f64;
+    [Poisson::new(mean * (1.0 - cell.base)), Poisson::new(mean * cell.base)]
 }
 
 /// Every instance's error rate wanders: log-normal AR(1) from minute to minute, as noisy neighbours and shards make it.
@@ -78,7 +91,7 @@ pub fn noise(cell: &Cell, random: &mut Random) -> Run {
         if instance == 0 && window.is_multiple_of(past_windows) {
             wander.step(random);
         }
-        let mean = each * PAST_WINDOW_S as f64;
+        let mean = cell.rps / (INSTANCES - 1) as f64 * PAST_WINDOW_S as f64;
         let rate = cell.base * wander.factor(instance + 1);
         let bad = random.poisson(mean * rate);
         Arm { total: random.poisson(mean * (1.0 - rate)) + bad, bad }

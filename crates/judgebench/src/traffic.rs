@@ -123,7 +123,7 @@ pub struct Run {
     pub seconds: Vec<Window>,
     /// Canary's share by the routing table in each second.
     pub shares: Vec<f64>,
-    /// Before the canary: 10-second windows of the baseline's instances, for an hour (dependent scenarios only).
+    /// Before the canary: 10-second windows of the baseline's instances, for an hour.
     pub before: Vec<Vec<Arm>>,
     /// During the canary: bad requests of each baseline instance in each second (bursts only).
     pub instances: Vec<Vec<u64>>,
@@ -135,6 +135,7 @@ pub struct Source {
     cell: Cell,
     /// Per distinct second: good and bad of canary and baseline. Seconds with equal rates share one entry.
     tables: Vec<[Poisson; 4]>,
+    before: [Poisson; 2],
     which: Vec<usize>,
 }
 
@@ -166,7 +167,7 @@ impl Source {
             });
             which.push(at);
         }
-        Self { cell, tables, which }
+        Self { cell, tables, before: crate::dependence::before(&cell), which }
     }
 
     /// One canary.
@@ -174,8 +175,11 @@ impl Source {
         match self.cell.scenario {
             Scenario::Bursts => crate::dependence::bursts(&self.cell, random),
             Scenario::Noise => crate::dependence::noise(&self.cell, random),
-            Scenario::Retries => crate::dependence::retries(&self.cell, self.plain(random), random),
-            _ => self.plain(random),
+            Scenario::Retries => crate::dependence::retries(&self.before, self.plain(random), random),
+            _ => {
+                let run = self.plain(random);
+                Run { before: crate::dependence::quiet(&self.before, random), ..run }
+            }
         }
     }
 

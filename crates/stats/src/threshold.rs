@@ -251,12 +251,14 @@ fn after_events(row: &[f64; EVENTS.len()], errors: f64) -> f64 {
     highest(right - 1) + inner * (highest(right) - highest(right - 1))
 }
 
-/// The larger of the columns around the number in a window; it falls from some number on, so the last column bounds the rest.
+/// Interpolated in the logarithm of the number in a window; it falls from some number on, so the last column bounds the
+/// rest.
 fn after_windows(row: &[f64; WINDOWS.len()], errors: f64, windows: f64) -> f64 {
     let each = errors / windows;
     if windows > WINDOWS_MAX || each < WINDOWS[0] {
         return f64::INFINITY;
     }
     let left = WINDOWS.iter().rposition(|known| *known <= each).unwrap_or(0);
-    row[left].max(row[(left + 1).min(WINDOWS.len() - 1)])
+    let Some(above) = WINDOWS.get(left + 1) else { return row[left] };
+    row[left] + ln(each / WINDOWS[left]) / ln(above / WINDOWS[left]) * (row[left + 1] - row[left])
 }
