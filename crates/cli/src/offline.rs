@@ -2,6 +2,7 @@
 //! Prometheus, recordings.
 
 pub(crate) mod hlog;
+pub(crate) mod peers;
 pub(crate) mod range;
 pub(crate) mod recordings;
 pub(crate) mod series;

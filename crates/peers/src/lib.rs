@@ -7,6 +7,7 @@
 
 pub mod argo;
 pub mod flagger;
+pub mod import;
 pub mod kayenta;
 pub mod named;
 pub mod policy;

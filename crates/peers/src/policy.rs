@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use taxiway_stats::histogram::{self, Bucket};
 
+use crate::signal::Signal;
 use crate::{argo, flagger, kayenta, ratio};
 
 /// What one side did in a stretch of time.
@@ -163,6 +164,16 @@ impl Policy {
             Self::Argo(_) => "argo",
             Self::Flagger(_) => "flagger",
             Self::Ratio(_) => "ratio",
+        }
+    }
+
+    /// What it reads of a recording; its other metrics do not take part.
+    pub fn signals(&self) -> Vec<&Signal> {
+        match self {
+            Self::Kayenta(settings) => settings.signals.values().collect(),
+            Self::Argo(analysis) => analysis.signals.values().map(|(signal, _)| signal).collect(),
+            Self::Flagger(analysis) => analysis.signals.values().collect(),
+            Self::Ratio(_) => vec![&Signal::Errors { scale: 1.0 }],
         }
     }
 

@@ -15,7 +15,7 @@ use crate::commands::check;
 use crate::error::{CliError, Code};
 use crate::exit::Exit;
 use crate::offline::series::{Has, Reading, Series, TimeUnit};
-use crate::offline::{self, range, windows};
+use crate::offline::{self, peers, range, windows};
 use crate::output;
 
 /// Judge two series of figures as a release would be judged, and write a report
@@ -56,6 +56,9 @@ pub(crate) struct Args {
     /// Compare from each side's own beginning: the two have no time in common
     #[arg(long)]
     align: bool,
+    /// What another tool would say: kayenta:FILE, argo:FILE, flagger:FILE[+FILE], ratio:2; may be given several times
+    #[arg(long = "as", value_name = "PEER:FILE")]
+    peers: Vec<String>,
     #[command(flatten)]
     to: Written,
 }
@@ -169,6 +172,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let mut report = Report::of(&recording, &course);
     report.notes.retain(|note| args.policy.is_some() || !note.contains("is not judged"));
     report.notes.extend(canary.notes.into_iter().chain(baseline.notes));
+    for peer in peers::read(&args.peers)? {
+        report.notes.push(peer.sentence(&recording));
+        report.notes.extend(peer.unknown());
+    }
     write(global, &args.to, &text::report(&report), &report.to_json(), || html::report(&report))?;
     Ok(match report.verdict {
         Verdict::Proceed => Exit::Done,

@@ -1,0 +1,81 @@
+//! `taxiway import`: a configuration of Kayenta, Argo Rollouts or Flagger as ours.
+
+use std::path::{Path, PathBuf};
+
+use taxiway_model::document::plain;
+use taxiway_peers::import::{Imported, import};
+
+use super::judge::save;
+use crate::cli::Global;
+use crate::error::{CliError, Code};
+use crate::exit::Exit;
+use crate::offline::peers;
+use crate::output;
+
+/// Carry over an analysis of Kayenta, Argo Rollouts or Flagger
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Kayenta's canary config (JSON), Argo's AnalysisTemplate, Flagger's Canary and MetricTemplates (YAML)
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Write the CanaryConfig to this file; what belongs into taxiway.yaml goes to standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write over the file if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
+    let imported = imported(args)?;
+    if let (Some(file), Some(config)) = (&args.output, &imported.config) {
+        if file.exists() && !args.force {
+            let why = format!("{} exists", file.display());
+            return Err(CliError::new(Code::FileExists, why).hint("name another file, or add --force"));
+        }
+        save(file, config)?;
+    }
+    if global.json {
+        output::json(&serde_json::json!({
+            "peer": imported.peer,
+            "canary_config": imported.config,
+            "taxiway_yaml": imported.fragment,
+            "left_out": imported.left,
+        }));
+        return Ok(Exit::Done);
+    }
+    if let (None, Some(config)) = (&args.output, &imported.config) {
+        output::line(&format!("# analysis.yaml\n{config}---\n# Belongs into taxiway.yaml."));
+    }
+    output::line(imported.fragment.trim_end());
+    for left in &imported.left {
+        output::say(left);
+    }
+    Ok(Exit::Done)
+}
+
+fn imported(args: &Args) -> Result<Imported, CliError> {
+    let mut documents = Vec::new();
+    // How many documents there are up to the end of each file.
+    let mut ends = Vec::new();
+    for file in &args.files {
+        let bytes = peers::bytes(file)?;
+        let found = plain::documents(&bytes).map_err(|problems| {
+            let name = file.display().to_string();
+            let places = problems.into_iter().map(|problem| peers::place(&name, problem)).collect();
+            CliError::new(Code::BadFile, format!("{name} cannot be read")).places(places)
+        })?;
+        documents.extend(found);
+        ends.push((documents.len(), file));
+    }
+    let name = args
+        .output
+        .as_deref()
+        .and_then(Path::file_name)
+        .map_or_else(|| "analysis.yaml".to_owned(), |name| name.to_string_lossy().into_owned());
+    import(&documents, &name).map_err(|(document, misfit)| {
+        let file = ends.iter().find(|(end, _)| document < *end).map_or(&args.files[0], |(_, file)| *file);
+        let name = file.display().to_string();
+        peers::wrong(&name, peers::misfit_place(&name, misfit))
+    })
+}
