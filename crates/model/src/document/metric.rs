@@ -165,11 +165,11 @@ pub(super) fn base(
             MetricPolicy { name, measure, ..like(|measure| matches!(measure, Measure::Latency { .. })) }
         }
         Measure::QueryCounts | Measure::QueryValues { .. } => {
-            MetricPolicy { name, measure, hold_above: None, rollback_above: None, ..errors() }
+            MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..errors() }
         }
         Measure::QueryBuckets { .. } => {
             let latency = like(|measure| matches!(measure, Measure::Latency { .. }));
-            MetricPolicy { name, measure, hold_above: None, rollback_above: None, ..latency }
+            MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..latency }
         }
         Measure::Burn { budget_ppm, .. } => MetricPolicy {
             slack_ppm: (budget_ppm / 10).max(1_000),
