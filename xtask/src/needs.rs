@@ -23,6 +23,11 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     Need { program: "prometheus", package: "prometheus", why: "queries are asked of a real one" },
     Need { program: "git", package: "git", why: "tidy reads the list of files from it" },
     Need { program: "prometheus", package: "prometheus", why: "metrics by query are asked of a real one" },
+    Need {
+        program: "prometheus-alertmanager",
+        package: "prometheus-alertmanager",
+        why: "its webhook is that of a real one",
+    },
 ];
 
 /// Where the programs are, and what could not be had.

@@ -155,23 +155,23 @@ pub fn usual(state: &Environment, flight: &Flight) -> Option<Usual> {
 /// A spike of problems, in one sentence; none while there is none.
 pub fn spike(flight: &Flight, heard: &Heard, usual: Option<Usual>, now: Timestamp) -> Option<String> {
     let usual = usual?;
-    // One more than was seen: a rate from few reports is not taken for lower than it may be.
-    let per_ms = (usual.problems + 1) as f64 / usual.over_ms as f64;
+    let seen_per_ms = usual.problems as f64 / usual.over_ms as f64;
+    let at_most_per_ms = at_most(usual.problems) / usual.over_ms as f64;
     let share = 1.0 / flight.plan.steps.len().max(1) as f64;
     let times = SPIKE_TIMES as f64;
     let mut evidence = share * flight.plan.steps.len().saturating_sub(heard.exposures.len()) as f64;
     let mut best: Option<(f64, u64, u64)> = None;
     for (at, before) in &heard.exposures {
         let (problems, over_ms) = (heard.tally.problems - before, now.since_ms(*at));
-        let expected = per_ms * over_ms as f64;
-        let ln = problems as f64 * libm::log(times) - (times - 1.0) * expected;
+        let ln = problems as f64 * libm::log(times) - (times - 1.0) * at_most_per_ms * over_ms as f64;
         evidence += share * libm::exp(ln);
-        let high = problems >= SPIKE_PROBLEMS_MIN && problems as f64 >= times * expected;
+        let high = problems >= SPIKE_PROBLEMS_MIN && problems as f64 >= times * seen_per_ms * over_ms as f64;
         if high && best.is_none_or(|(most, ..)| ln > most) {
             best = Some((ln, problems, over_ms));
         }
     }
-    let needed = 1e6 / f64::from(flight.plan.analysis.false_alarm_ppm.clamp(1, 999_999));
+    // Half of the chance of a false alarm is the bound's.
+    let needed = 2e6 / f64::from(flight.plan.analysis.false_alarm_ppm.clamp(1, 999_999));
     let (_, problems, over_ms) = best.filter(|_| evidence >= needed)?;
     Some(format!(
         "{problems} problems reported in {}, at least {SPIKE_TIMES} times the usual rate ({} in {} before this release)",
@@ -179,4 +179,28 @@ pub fn spike(flight: &Flight, heard: &Heard, usual: Option<Usual>, now: Timestam
         usual.problems,
         ForPeople(usual.over_ms)
     ))
+}
+
+/// The most problems that may be usual where so many were seen: the upper 99.5 % bound of a Poisson
+/// mean by Wilson and Hilferty (1931), so that a rate from few reports is not taken for lower than
+/// it may be. Within 1 % of the exact one: 5.30 for none, 18.6 for eight.
+fn at_most(seen: u64) -> f64 {
+    const Z: f64 = 2.576;
+    let n = seen as f64 + 1.0;
+    let root = 1.0 - 1.0 / (9.0 * n) + Z / (3.0 * libm::sqrt(n));
+    n * root * root * root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_most;
+
+    #[test]
+    fn the_bound_is_that_of_the_chi_square() {
+        // Half the 99.5 % quantile of the chi-square with 2(n + 1) degrees of freedom.
+        for (seen, exact) in [(0, 5.298), (1, 7.430), (8, 18.578), (100, 128.76)] {
+            let bound = at_most(seen);
+            assert!((bound / exact - 1.0).abs() < 0.01, "{seen}: {bound} for {exact}");
+        }
+    }
 }

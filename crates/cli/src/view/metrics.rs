@@ -75,6 +75,9 @@ fn side(measure: Measure, side: &SideFinding) -> String {
             | Measure::QueryBuckets { .. }
             | Measure::Burn { .. }
     );
+    if counted && side.requests == 0 {
+        return "nothing".to_owned();
+    }
     let value = figure(measure, value);
     if counted { format!("{value} of {}", short(side.requests)) } else { value }
 }
