@@ -118,9 +118,10 @@ pub fn one_in(against_milli: i64) -> Option<String> {
 
 /// Without the zeros at the end that say nothing.
 fn trimmed(text: &str) -> String {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text.to_owned()
     }
 }
 

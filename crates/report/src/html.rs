@@ -104,12 +104,11 @@ fn facts(main: &mut String, report: &Report) {
         (thousands(report.exposure.requests), "requests to the canary"),
         (thousands(report.exposure.failed), "of them failed"),
     ];
-    match report.exposure.excess {
-        1.. => {
-            tiles.push((thousands(report.exposure.excess.unsigned_abs()), "more than at the baseline's rate"))
-        }
-        _ => tiles.push(("none".to_owned(), "more than at the baseline's rate")),
-    }
+    let excess = match report.exposure.excess {
+        more @ 1.. => thousands(more.unsigned_abs()),
+        _ => "none".to_owned(),
+    };
+    tiles.push((excess, "more than at the baseline's rate"));
     if let Some(ms) = report.next_ms {
         tiles.push((format!("about {}", span(ms)), "until it can proceed"));
     }

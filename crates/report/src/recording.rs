@@ -188,9 +188,7 @@ impl Recording {
     /// The first line that does not belong there, with its place.
     pub fn read(text: &str) -> Result<Vec<Self>, Unreadable> {
         let mut recordings: Vec<Self> = Vec::new();
-        let mut number = 0;
-        for line in text.lines() {
-            number += 1;
+        for (line, number) in text.lines().zip(1..) {
             if line.trim().is_empty() {
                 continue;
             }
@@ -199,10 +197,10 @@ impl Recording {
                 .map_err(|error| wrong(error.column().max(1), clause(&error.to_string())))?;
             take(&mut recordings, read).map_err(|why| wrong(1, why))?;
         }
-        match recordings.is_empty() {
-            true => Err(Unreadable { line: 1, column: 1, why: "there is no recording in it".to_owned() }),
-            false => Ok(recordings),
+        if recordings.is_empty() {
+            return Err(Unreadable { line: 1, column: 1, why: "there is no recording in it".to_owned() });
         }
+        Ok(recordings)
     }
 
     /// As it is written: lines of JSON, each ended by a line feed.

@@ -8,6 +8,7 @@ use crate::figures::{bound, ratio, span, thousands};
 use crate::recording::Recording;
 use crate::words;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 use taxiway_model::counts::{Counts, Histogram};
 use taxiway_model::policy::{Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, Verdict};
@@ -264,7 +265,8 @@ impl Report {
             share(self.rules.false_alarm_ppm)
         );
         if let Some(bp) = self.rules.exclude_bp {
-            text += &format!(
+            let _ = write!(
+                text,
                 ", and lets one through that is {} as bad in at most {}",
                 bound(bp),
                 share(self.rules.false_pass_ppm)
@@ -447,5 +449,5 @@ pub fn ratio_words(finding: &MetricFinding) -> String {
         (None, None) => String::new(),
         (from, to) => format!(" ({})", crate::figures::range(from, to)),
     };
-    finding.ratio_bp.map_or_else(|| "none".to_owned(), |bp| ratio(bp)) + &range
+    finding.ratio_bp.map_or_else(|| "none".to_owned(), ratio) + &range
 }

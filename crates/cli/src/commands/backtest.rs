@@ -117,9 +117,10 @@ fn collect(global: &Global, args: &Args) -> Result<Vec<Recording>, CliError> {
     if all.is_empty() || !args.releases.is_empty() {
         let client = Client::connect(&Data::find(global.data.as_deref())?, Need::Read)?;
         let events = recordings::events(&client, &client.stream(&args.wanted)?)?;
-        let wanted: Vec<ReleaseId> = match args.releases.is_empty() {
-            true => recordings::started(&events),
-            false => args.releases.iter().cloned().map(ReleaseId::new).collect::<Result<_, _>>()?,
+        let wanted: Vec<ReleaseId> = if args.releases.is_empty() {
+            recordings::started(&events)
+        } else {
+            args.releases.iter().cloned().map(ReleaseId::new).collect::<Result<_, _>>()?
         };
         for release in &wanted {
             let recording = recordings::of_release(&events, release)?;

@@ -81,9 +81,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
 
 fn export(client: &Client, releases: &[String], wanted: &Wanted) -> Result<Exit, CliError> {
     let events = recordings::events(client, &client.stream(wanted)?)?;
-    let releases = match releases.is_empty() {
-        true => recordings::started(&events),
-        false => releases.iter().cloned().map(ReleaseId::new).collect::<Result<_, _>>()?,
+    let releases = if releases.is_empty() {
+        recordings::started(&events)
+    } else {
+        releases.iter().cloned().map(ReleaseId::new).collect::<Result<_, _>>()?
     };
     for release in &releases {
         output::line(recordings::of_release(&events, release)?.to_lines().trim_end());

@@ -63,7 +63,12 @@ impl Table {
         let text = file.text.strip_prefix('\u{feff}').unwrap_or(file.text);
         let table = match text.trim_start().chars().next() {
             None => {
-                return Err(file.wrong(1, 1, "the file is empty", "give it a header and a row for each time"));
+                return Err(file.wrong(
+                    1,
+                    1,
+                    "the file is empty",
+                    "give it a header and a row for each time",
+                ));
             }
             Some('[' | '{') => json(file, text)?,
             Some(_) => csv(file, text)?,

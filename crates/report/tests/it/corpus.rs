@@ -12,14 +12,20 @@ use taxiway_report::{Recording, course, text};
 
 pub(crate) fn corpus() -> Vec<Recording> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("it can be listed").path())
+        .collect();
     files.sort();
-    let read = |path: &std::path::PathBuf| Recording::read(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).expect("a recording is text");
+        Recording::read(&text).expect("a recording of the corpus is whole")
+    };
     files.iter().flat_map(read).collect()
 }
 
 pub(crate) fn named(name: &str) -> Recording {
-    corpus().into_iter().find(|recording| recording.head.name == name).unwrap()
+    corpus().into_iter().find(|recording| recording.head.name == name).expect("it is in the corpus")
 }
 
 /// What is right for each: under `standard`, then under `strict`.

@@ -95,7 +95,9 @@ fn the_text_says_it_in_one_screen() {
 /// WCAG 2.2: relative luminance and contrast.
 fn contrast(one: &str, other: &str) -> f64 {
     let luminance = |colour: &str| {
-        let part = |at: usize| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+        let part = |at: usize| {
+            f64::from(u8::from_str_radix(&colour[at..at + 2], 16).expect("a colour in hex")) / 255.0
+        };
         let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
         0.2126 * linear(part(1)) + 0.7152 * linear(part(3)) + 0.0722 * linear(part(5))
     };
