@@ -28,7 +28,7 @@ pub use state::State;
 
 use taxiway_model::evidence::Window;
 use taxiway_model::plan::Plan;
-use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Missing};
 use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
@@ -83,7 +83,10 @@ pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
     if window.warm_up {
         return false;
     }
-    let due = |metric: &&MetricPolicy| metric.measure.is_query() && metric.from_step <= window.step;
+    let due = |metric: &&MetricPolicy| {
+        let needed = metric.required && metric.on_error != Missing::Ignore;
+        needed && metric.measure.is_query() && metric.from_step <= window.step
+    };
     if plan.analysis.metrics.iter().filter(due).any(|metric| !window.metrics.contains_key(&metric.name)) {
         // Not even an empty sample: the source did not answer, and silence does not age a canary.
         return false;

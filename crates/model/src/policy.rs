@@ -178,8 +178,8 @@ pub enum Direction {
     Either,
 }
 
-/// What missing evidence means. It is never a bad result, and never health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// What missing evidence means, hardest first. It is never a bad result, and never health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// It holds, and goes back when it is still missing after the deadline of sources.
@@ -318,6 +318,16 @@ impl MetricPolicy {
             on_error: Missing::Rollback,
             unit: Unit::Count,
         }
+    }
+
+    /// What its source's silence means: nothing where it decides nothing.
+    pub fn when_silent(&self) -> Missing {
+        if self.required { self.on_error } else { Missing::Ignore }
+    }
+
+    /// What it means that its source has nothing, likewise.
+    pub fn when_empty(&self) -> Missing {
+        if self.required { self.on_no_data } else { Missing::Ignore }
     }
 
     /// Whether it is compared with the baseline, and not held to absolute bands alone.

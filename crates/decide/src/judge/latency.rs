@@ -20,9 +20,12 @@ const BAND_REQUESTS_MIN: u64 = 20;
 /// Slow requests of the canary below which there is no estimate of its quantile.
 const SLOW_MIN: u64 = 5;
 
-/// Windows that a conviction takes at least: a single stall is one event, however many requests it
-/// makes slow.
-const WINDOWS_MIN: f64 = 3.0;
+/// The part of the needed evidence that one window may bring: a single stall is one event, however
+/// many requests it makes slow, so that a conviction takes three windows at least …
+const WINDOW_PART: f64 = 1.0 / 3.0;
+
+/// … and two where the normal profile has seen slow requests come independently of each other.
+const WINDOW_PART_CALM: f64 = 0.7;
 
 /// The fold of one latency.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +95,7 @@ impl Evidence {
         });
         let past = prior.map(|prior| buckets(&prior.seen(metric).latency)).unwrap_or_default();
         let noise = known.map_or_else(Noise::new, Noise::known);
+        let part = if known == Some(1.0) { WINDOW_PART_CALM } else { WINDOW_PART };
         Self {
             tolerance: compared(metric.tolerance_bp),
             red: (policy.profile != Profile::Strict).then(|| compared(metric.red_bp)),
@@ -103,7 +107,7 @@ impl Evidence {
             judged_ms: 0,
             bands: Bands::of(metric),
             noise: vec![noise; latency::QUANTILES.len()],
-            cap: finding::needed_against(policy, metric) / WINDOWS_MIN,
+            cap: finding::needed_against(policy, metric) * part,
         }
     }
 

@@ -37,10 +37,10 @@ impl Track {
     pub(super) fn applied(self, metric: &MetricPolicy, mut finding: MetricFinding) -> MetricFinding {
         let (state, policy, words) = if self.failing_ms > 0 {
             let words = format!("its source has not answered for {}", ForPeople(self.failing_ms));
-            (FindingState::SourceError, metric.on_error, words)
+            (FindingState::SourceError, metric.when_silent(), words)
         } else if self.nothing_ms >= NOTHING_MS {
             let words = format!("its source has had nothing new for {}", ForPeople(self.nothing_ms));
-            (FindingState::NoData, metric.on_no_data, words)
+            (FindingState::NoData, metric.when_empty(), words)
         } else {
             return finding;
         };

@@ -51,13 +51,7 @@ impl Evidence {
         Self { kind, limit, seen: [Tally::default(); 2] }
     }
 
-    pub(super) fn fold(
-        &mut self,
-        policy: &AnalysisPolicy,
-        metric: &MetricPolicy,
-        sample: &Sample,
-        span_ms: u64,
-    ) {
+    pub(super) fn fold(&mut self, metric: &MetricPolicy, sample: &Sample, span_ms: u64) {
         match (&mut self.kind, sample) {
             (Kind::Counts(evidence), Sample::Counts { canary, baseline }) => {
                 evidence.fold(&classes(*canary), &classes(*baseline), span_ms);

@@ -68,7 +68,7 @@ impl Evidence {
             Self::Latency(evidence) => evidence.fold(&canary(), &baseline(), window.span_ms),
             Self::Query(evidence) => {
                 if let Some(sample) = window.metrics.get(&metric.name) {
-                    evidence.fold(policy, metric, sample, window.span_ms);
+                    evidence.fold(metric, sample, window.span_ms);
                 }
             }
             Self::More(evidence) => evidence.fold(policy, metric, window, weight),
@@ -202,7 +202,9 @@ impl State {
 
     /// What each metric says that counts on the step.
     pub(super) fn findings(&self, policy: &AnalysisPolicy, question: Question) -> Vec<MetricFinding> {
-        self.due(policy, question).map(|(metric, place)| self.finding(policy, metric, place, question)).collect()
+        self.due(policy, question)
+            .map(|(metric, place)| self.finding(policy, metric, place, question))
+            .collect()
     }
 
     /// The metrics that count on the step, each with its place.

@@ -11,9 +11,10 @@ use crate::preflight::mix;
 use std::collections::BTreeMap;
 use taxiway_model::decision::{Action, WaitingOn};
 use taxiway_model::event::{Event, Hold, Outcome, ReturnCause, Split};
-use taxiway_model::ids::VersionName;
+use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{InstancePhase, Observed};
 use taxiway_model::plan::Step;
+use taxiway_model::policy::{MetricPolicy, Missing};
 use taxiway_model::service::StrategyKind;
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{Judgement, Verdict};
@@ -187,6 +188,7 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
     }
     if let Some((source, since, why)) = &flight.source
         && situation.now.since_ms(*since) > deadlines.source_ms
+        && silent(situation, flight).is_none_or(|silence| silence.goes_back)
     {
         let sentence = format!("no evidence from {source} for {}: {why}", ForPeople(deadlines.source_ms));
         return Some((ReturnCause::Source, sentence));
@@ -197,9 +199,19 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
 /// A source that does not answer holds the release; true when that is what happens now.
 fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool {
     match (silent(situation, flight), &flight.source) {
-        (Some((source, why)), None) if flight.exposed_at.is_some() => {
+        (Some(Silence { source, why, .. }), None) if flight.exposed_at.is_some() => {
             draft.events.push(Event::SourceFailed { source: source.to_owned(), why });
             true
+        }
+        (Some(Silence { goes_back: false, .. }), Some((source, since, why))) => {
+            let sentence = format!("no evidence from {source}: {why}; it holds until there is");
+            let lasts = situation.now.since_ms(*since) > flight.plan.deadlines.source_ms;
+            if lasts && !flight.holds.contains(&Hold::Evidence) {
+                draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence });
+                return true;
+            }
+            draft.wait(WaitingOn::Person { sentence, command: "taxiway promote or abort".to_owned() });
+            false
         }
         (Some(_), Some((source, since, why))) => {
             let left_ms = flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
@@ -214,21 +226,42 @@ fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool
     }
 }
 
+/// A source that gives no evidence.
+struct Silence {
+    source: &'static str,
+    why: String,
+    /// Whether the release goes back when it lasts; it holds otherwise.
+    goes_back: bool,
+}
+
 /// The source that gives no evidence now, and why: one that does not answer, or one that knows
-/// nothing of a side that has been exposed for a while.
-fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<(&'static str, String)> {
+/// nothing of a side that has been exposed for a while. What a metric makes of it is its policy's.
+fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<Silence> {
     if let Observed::Unknown { why, .. } = &situation.seen.traffic {
-        return Some(("router", why.clone()));
+        return Some(Silence { source: "router", why: why.clone(), goes_back: true });
     }
+    let metrics = &flight.plan.analysis.metrics;
+    let find = |name: &MetricName| metrics.iter().find(|metric| &metric.name == name);
+    let of = |missing: Missing, why: String| {
+        let goes_back = missing == Missing::Rollback;
+        (missing != Missing::Ignore).then_some(Silence { source: "source of metrics", why, goes_back })
+    };
     match situation.seen.metrics.as_ref()? {
-        Observed::Unknown { why, .. } => Some(("source of metrics", why.clone())),
+        Observed::Unknown { why, .. } => {
+            let asked = metrics.iter().filter(|metric| metric.measure.is_query());
+            of(asked.map(MetricPolicy::when_silent).min()?, why.clone())
+        }
         Observed::Known(status) => {
-            if let Some((metric, why)) = status.trouble.iter().next() {
-                return Some(("source of metrics", format!("{metric}: {why}")));
-            }
+            let troubled = status
+                .trouble
+                .iter()
+                .filter_map(|(metric, why)| of(find(metric)?.when_silent(), format!("{metric}: {why}")));
             let exposed_ms = flight.exposed_at.map_or(0, |at| situation.now.since_ms(at));
-            let (metric, why) = status.nothing.iter().next().filter(|_| exposed_ms > NOTHING_MS_MAX)?;
-            Some(("source of metrics", format!("{metric}: {why}")))
+            let nothing = status.nothing.iter().filter(|_| exposed_ms > NOTHING_MS_MAX);
+            let empty = nothing
+                .filter_map(|(metric, why)| of(find(metric)?.when_empty(), format!("{metric}: {why}")));
+            // Of equally hard ones the first.
+            troubled.chain(empty).min_by_key(|silence| !silence.goes_back)
         }
     }
 }

@@ -8,7 +8,7 @@ use taxiway_model::evidence::{Classes, Gauge, Gauges, Window};
 use taxiway_model::ids::MetricName;
 use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{
-    AnalysisPolicy, Counter, Direction, Lasting, Measure, MetricPolicy, Missing, Prices, Profile,
+    AnalysisPolicy, Counter, Direction, Lasting, Measure, MetricPolicy, Missing, Prices, Profile, Unit,
 };
 use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
@@ -354,5 +354,39 @@ fn no_use_of_anything_confuses_the_judge() {
         for metric in [business(), burn(Counter::Good), burn(Counter::Bad)] {
             found(&policy(metric), vec![counts(canary, baseline); 50]);
         }
+    }
+}
+
+#[test]
+fn values_have_a_direction_bands_on_both_sides_and_a_unit() {
+    let value = |canary: i64| {
+        let sample = Sample::Scalar { canary: Some(canary), baseline: Some(10_000_000) };
+        let metrics = BTreeMap::from([(MetricName::new("m").unwrap(), sample)]);
+        Window { span_ms: 15_000, metrics, ..Window::default() }
+    };
+    let values = Measure::QueryValues { every_ms: 15_000 };
+    let lower = policy(MetricPolicy {
+        direction: Direction::LowerIsWorse,
+        rollback_below: Some(5_000_000),
+        hold_below: Some(8_000_000),
+        unit: Unit::S,
+        ..compared(values, 9_500, 5_000)
+    });
+    let said = |micro, windows| found(&lower, vec![value(micro); windows]);
+    assert_eq!(said(12_000_000, 30).verdict, Verdict::Proceed, "{}", said(12_000_000, 30).sentence);
+    assert_eq!(said(9_000_000, 30).verdict, Verdict::Rollback, "{}", said(9_000_000, 30).sentence);
+    assert_eq!(said(7_000_000, 3).verdict, Verdict::Hold, "{}", said(7_000_000, 3).sentence);
+    let low = said(4_000_000, 3);
+    assert_eq!(low.verdict, Verdict::Rollback);
+    assert!(
+        low.sentence.contains("canary 4 s against baseline 10 s, below the limit of 5 s"),
+        "{}",
+        low.sentence
+    );
+    let either = policy(MetricPolicy { direction: Direction::Either, ..compared(values, 12_000, 20_000) });
+    for (micro, verdict) in
+        [(10_000_000, Verdict::Proceed), (13_000_000, Verdict::Rollback), (8_000_000, Verdict::Rollback)]
+    {
+        assert_eq!(found(&either, vec![value(micro); 30]).verdict, verdict);
     }
 }

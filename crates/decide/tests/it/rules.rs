@@ -9,7 +9,7 @@ use taxiway_model::ids::MetricName;
 use taxiway_model::metrics::{Sample, Samples, Tally};
 use taxiway_model::normal::Normal;
 use taxiway_model::observation::{MetricsStatus, Observed};
-use taxiway_model::policy::{Measure, MetricPolicy, NOT_COMPARED_BP, Preflight};
+use taxiway_model::policy::{Measure, MetricPolicy, Missing, NOT_COMPARED_BP, Preflight};
 use taxiway_model::time::Timestamp;
 
 /// Ten minutes of `rps` requests a second, of which one in a thousand fails.
@@ -203,6 +203,27 @@ fn a_source_that_answers_garbage_is_a_source_that_fails() {
     let told = world.told();
     assert!(!told.contains("passed"), "{told}");
     assert!(told.contains("back (Source)") && told.contains("checkout: not JSON: `<html>`"), "{told}");
+}
+
+#[test]
+fn what_a_silent_metric_means_is_its_owners_to_say() {
+    let told = |change: fn(&mut MetricPolicy)| {
+        let mut world = by_query();
+        change(world.spec.analysis.metrics.last_mut().unwrap());
+        let name = MetricName::new("checkout").unwrap();
+        let silent = MetricsStatus { trouble: [(name, "429".to_owned())].into(), ..MetricsStatus::default() };
+        world.metrics = Some(Observed::Known(silent));
+        world.release("v2").unwrap();
+        world.wait(900);
+        world.told()
+    };
+    assert!(told(|_| {}).contains("back (Source)"));
+    let waits = told(|metric| metric.on_error = Missing::Hold);
+    assert!(!waits.contains("back (") && waits.contains("hold Evidence"), "{waits}");
+    let without = told(|metric| metric.on_error = Missing::Ignore);
+    assert!(without.contains("ended Released"), "{without}");
+    let advisory = told(|metric| metric.required = false);
+    assert!(advisory.contains("ended Released"), "{advisory}");
 }
 
 #[test]

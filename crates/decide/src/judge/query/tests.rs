@@ -20,7 +20,7 @@ fn judged(metric: &MetricPolicy, samples: impl IntoIterator<Item = Sample>) -> M
     let policy = AnalysisPolicy { metrics: vec![metric.clone()], ..AnalysisPolicy::of(Profile::Standard) };
     let mut evidence = Evidence::new(&policy, metric, 3_600.0);
     for sample in samples {
-        evidence.fold(&policy, metric, &sample, 15_000);
+        evidence.fold(metric, &sample, 15_000);
     }
     evidence.finding(&policy, metric, Question { step: 0, exclude_bp: Some(50_000) })
 }

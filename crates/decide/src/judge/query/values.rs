@@ -5,7 +5,7 @@
 
 use super::super::finding::{self, milli, times};
 use super::values_side;
-use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
+use taxiway_model::policy::{AnalysisPolicy, Direction, MetricPolicy, NOT_COMPARED_BP};
 use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
 
 /// Chances that the canary's value is the worse one, against which an even chance is held.
@@ -22,13 +22,14 @@ pub(super) struct Evidence {
     values: u64,
     pairs: u64,
     worse: u64,
-    over: u32,
+    /// Values in a row beyond the bands for going back and for holding.
+    over: [u32; 2],
     newest: [Option<i64>; 2],
 }
 
 impl Evidence {
     pub(super) fn new(every_ms: u64) -> Self {
-        Self { every_ms, since_ms: every_ms, values: 0, pairs: 0, worse: 0, over: 0, newest: [None; 2] }
+        Self { every_ms, since_ms: every_ms, values: 0, pairs: 0, worse: 0, over: [0; 2], newest: [None; 2] }
     }
 
     pub(super) fn fold(
@@ -46,14 +47,29 @@ impl Evidence {
         self.since_ms = 0;
         self.newest = [canary, baseline];
         self.values += 1;
-        let band = metric.rollback_above.or(metric.hold_above);
-        let is_over = band.is_some_and(|band| i128::from(value) > i128::from(band));
-        self.over = if is_over { self.over.saturating_add(1) } else { 0 };
+        let over = |band: Option<u64>| band.is_some_and(|band| i128::from(value) > i128::from(band));
+        let under = |band: Option<u64>| band.is_some_and(|band| i128::from(value) < i128::from(band));
+        let beyond = [
+            over(metric.rollback_above) || under(metric.rollback_below),
+            over(metric.hold_above) || under(metric.hold_below),
+        ];
+        for (windows, beyond) in self.over.iter_mut().zip(beyond) {
+            *windows = if beyond { windows.saturating_add(1) } else { 0 };
+        }
         if let (Some(baseline), true) = (baseline, metric.is_compared()) {
             // In the basis points of the tolerance, so that nothing is rounded.
-            let tolerated = i128::from(baseline) * i128::from(metric.tolerance_bp);
+            let scaled = i128::from(value) * 10_000;
+            let tolerated = |bp: u32| i128::from(baseline) * i128::from(bp);
+            let worse = match metric.direction {
+                Direction::HigherIsWorse => scaled > tolerated(metric.tolerance_bp),
+                Direction::LowerIsWorse => scaled < tolerated(metric.tolerance_bp),
+                Direction::Either => {
+                    let mirrored = 100_000_000 / metric.tolerance_bp.max(1);
+                    scaled > tolerated(metric.tolerance_bp) || scaled < tolerated(mirrored)
+                }
+            };
             self.pairs += 1;
-            self.worse += u64::from(i128::from(value) * 10_000 > tolerated);
+            self.worse += u64::from(worse);
         }
     }
 
@@ -70,15 +86,13 @@ impl Evidence {
         let needed = finding::needed_against(policy, metric);
         let against = self.against();
         let worse = against >= needed;
-        let over = self.over >= OVER_MIN;
-        let failed = if metric.rollback_above.is_some() || metric.red_bp < u32::MAX {
-            Verdict::Rollback
-        } else {
-            Verdict::Hold
-        };
+        let [back, hold] = self.over;
+        let over = back.max(hold) >= OVER_MIN;
+        let worse_means = if metric.red_bp == NOT_COMPARED_BP { Verdict::Hold } else { Verdict::Rollback };
         let verdict = match () {
-            () if over || worse => failed,
-            () if self.over > 0 => Verdict::Hold,
+            () if back >= OVER_MIN => Verdict::Rollback,
+            () if worse => worse_means,
+            () if back.max(hold) > 0 => Verdict::Hold,
             () if self.values < u64::from(OVER_MIN) => Verdict::InsufficientData,
             () => Verdict::Proceed,
         };
@@ -102,15 +116,21 @@ impl Evidence {
     }
 
     fn sentence(&self, metric: &MetricPolicy, worse: bool) -> String {
-        let micro = |value: i64| format!("{}", value as f64 / 1e6);
+        let words = |value: i64| metric.unit.words(value);
         let Some(newest) = self.newest[0] else { return "the source has no value yet".to_owned() };
-        let mut parts = vec![format!("canary {}", micro(newest))];
+        let mut parts = vec![format!("canary {}", words(newest))];
         if let Some(baseline) = self.newest[1] {
-            parts[0] = format!("{} against baseline {}", parts[0], micro(baseline));
+            parts[0] = format!("{} against baseline {}", parts[0], words(baseline));
         }
-        if let Some(band) = metric.rollback_above.or(metric.hold_above) {
-            let place = if self.over > 0 { "above" } else { "within" };
-            parts.push(format!("{place} the limit of {}", band as f64 / 1e6));
+        let beyond = self.over[0].max(self.over[1]) > 0;
+        let bands = [
+            (metric.rollback_above.or(metric.hold_above), "above"),
+            (metric.rollback_below.or(metric.hold_below), "below"),
+        ];
+        for (band, word) in bands {
+            let Some(band) = band.and_then(|band| i64::try_from(band).ok()) else { continue };
+            let place = if beyond { word } else { "within" };
+            parts.push(format!("{place} the limit of {}", words(band)));
         }
         if metric.is_compared() {
             let shown = if worse { "shown to be worse" } else { "worse" };
