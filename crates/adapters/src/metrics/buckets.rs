@@ -177,13 +177,12 @@ mod tests {
         Shape::Scalar { expression: String::new(), every_ms: 1, why: String::new() }
     }
 
+    type Given<'a> = (Side, usize, &'a [(f64, f64)]);
+
     /// An answer at a moment, in buckets of ten seconds.
-    fn points(now_s: f64, series: &[(Side, usize, &[(f64, f64)])]) -> Points {
-        let one = |(side, part, points): &(Side, usize, &[(f64, f64)])| Series {
-            side: *side,
-            part: *part,
-            points: points.to_vec(),
-        };
+    fn points(now_s: f64, series: &[Given<'_>]) -> Points {
+        let one =
+            |(side, part, points): &Given<'_>| Series { side: *side, part: *part, points: points.to_vec() };
         Points { now_s, bucket_s: 10.0, series: series.iter().map(one).collect() }
     }
 

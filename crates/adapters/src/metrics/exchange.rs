@@ -177,9 +177,10 @@ fn refusal(status: StatusCode, said: &str, secrets: &Secrets) -> String {
     }
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         let places = secrets.places();
-        let _ = match places.is_empty() {
-            true => write!(why, "; it wants `credentials`"),
-            false => write!(why, "; look at {places}"),
+        let _ = if places.is_empty() {
+            write!(why, "; it wants `credentials`")
+        } else {
+            write!(why, "; look at {places}")
         };
     }
     why

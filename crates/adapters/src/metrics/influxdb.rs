@@ -91,7 +91,7 @@ fn flux(body: &[u8], side: Side, part: usize, into: &mut Points) -> Result<(), F
         let row = csv::fields(line);
         let Some(names) = &names else {
             let has = |wanted: &str| row.iter().any(|name| name == wanted);
-            if !has("error") && !(has("_time") && has("_value")) {
+            if !(has("error") || has("_time") && has("_value")) {
                 return Err(Failure::new(
                     "the answer is not what InfluxDB says: a table lacks _time or _value",
                 ));

@@ -155,7 +155,9 @@ async fn take(request: Request<Incoming>, store: &Mutex<Store>) -> Result<&'stat
     let read = if kind == "application/json" { wire::json(&body) } else { wire::protobuf(&body) };
     let pushed = read.map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     let mut store = locked(store);
-    pushed.into_iter().for_each(|one| store.take(one));
+    for one in pushed {
+        store.take(one);
+    }
     Ok(kind)
 }
 

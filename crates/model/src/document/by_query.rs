@@ -90,12 +90,11 @@ pub(super) fn apply(
     fields.path("file");
     let Some(Included { config, queries }) = included else { return };
     if let Some(mut source) = source::beside(fields, &policy.sources) {
-        match policy.sources.iter_mut().find(|known| known.name == source.name) {
-            Some(known) => known.queries.extend(queries.iter().cloned()),
-            None => {
-                source.queries = queries.to_vec();
-                policy.sources.push(source);
-            }
+        if let Some(known) = policy.sources.iter_mut().find(|known| known.name == source.name) {
+            known.queries.extend(queries.iter().cloned());
+        } else {
+            source.queries = queries.to_vec();
+            policy.sources.push(source);
         }
     }
     let own: BTreeSet<String> = fields.named("metrics").into_iter().map(|(name, _)| name).collect();

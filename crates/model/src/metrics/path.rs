@@ -67,7 +67,7 @@ impl Step {
                     let found = names.iter().try_fold(*one, |value, name| value.get(name));
                     found.is_some_and(|found| match found {
                         Value::String(text) => text == wanted,
-                        other => other.to_string() == *wanted,
+                        other => wanted == &other.to_string(),
                     })
                 };
                 list.iter().filter(fits).collect()
@@ -80,10 +80,10 @@ impl Step {
 fn pointer(text: &str) -> Result<Vec<Step>, String> {
     let unescaped = |name: &str| {
         let odd = name.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
-        match odd {
-            true => Err(format!("`{name}` has a `~` that is neither `~0` nor `~1`")),
-            false => Ok(Step::Name(name.replace("~1", "/").replace("~0", "~"))),
+        if odd {
+            return Err(format!("`{name}` has a `~` that is neither `~0` nor `~1`"));
         }
+        Ok(Step::Name(name.replace("~1", "/").replace("~0", "~")))
     };
     text.split('/').skip(1).map(unescaped).collect()
 }

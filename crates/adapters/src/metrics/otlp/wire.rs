@@ -283,7 +283,7 @@ pub(super) fn json(bytes: &[u8]) -> Read<Vec<Pushed>> {
 
 fn json_resource(value: &Value) -> Pushed {
     let metrics = many(value, "scopeMetrics").flat_map(|scope| many(scope, "metrics")).map(json_metric);
-    let resource = value.get("resource").map(|resource| json_attributes(resource)).unwrap_or_default();
+    let resource = value.get("resource").map(json_attributes).unwrap_or_default();
     Pushed { resource, metrics: metrics.collect() }
 }
 

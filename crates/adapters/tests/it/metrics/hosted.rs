@@ -173,7 +173,7 @@ fn respond(
         HANGING => std::thread::sleep(Duration::from_secs(4)),
         _ => {
             drop(connection.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"));
-            let piece = [b' '; 64 * 1024];
+            let piece = vec![b' '; 64 * 1024];
             for _ in 0..1_000 {
                 if connection.write_all(&piece).is_err() {
                     return;
@@ -317,7 +317,9 @@ fn flux(request: &str, seconds: &[u64]) -> String {
         .to_owned();
     for at in seconds {
         let time = format!("{at}");
-        text += &format!(",,0,{time},{time},{time},{}\r\n", amount(query));
+        for part in [",,0,", &time, ",", &time, ",", &time, ",", &amount(query).to_string(), "\r\n"] {
+            text += part;
+        }
     }
     text + "\r\n"
 }

@@ -273,9 +273,9 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len();
     let mut out = vec![number << 3 | 2];
     if length < 128 {
-        out.push(length as u8)
+        out.push(length as u8);
     } else {
-        out.extend([length as u8 | 0x80, (length >> 7) as u8])
+        out.extend([length as u8 | 0x80, (length >> 7) as u8]);
     }
     out.extend(bytes);
     out
