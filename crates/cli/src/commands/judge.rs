@@ -7,7 +7,7 @@ use taxiway_model::ids::MetricName;
 use taxiway_model::policy::{AnalysisPolicy, Direction, Exclusion, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
-use taxiway_report::recording::{FORMAT, Head, Lack, Recording, Step};
+use taxiway_report::recording::{FORMAT, Head, Lack, Recording, Seen, Step};
 use taxiway_report::{Report, course, html, text};
 
 use crate::cli::Global;
@@ -141,7 +141,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let metric = MetricName::new(args.metric.clone())?;
     let ([canary, baseline], of) = sides(args, &metric)?;
     let windows = windows::of([&canary, &baseline], &metric, args.align)?;
-    let weight = args.share.unwrap_or_else(|| counted_share(&canary, &baseline));
+    let weight = args.share.unwrap_or_else(|| counted_share(&windows.seen));
     let has = Has {
         errors: canary.has.errors && baseline.has.errors,
         latency: canary.has.latency && baseline.has.latency,
@@ -221,18 +221,16 @@ fn sides(args: &Args, metric: &MetricName) -> Result<([Series; 2], String), CliE
     Ok(([canary, baseline], of))
 }
 
-/// The canary's part of all requests; half where nobody counts any.
-fn counted_share(canary: &Series, baseline: &Series) -> WeightBp {
-    let requests = |series: &Series| -> u128 {
-        let of_buckets =
-            |point: &offline::series::Point| point.buckets.iter().map(|(_, n)| u128::from(*n)).sum();
-        let of = |point: &offline::series::Point| match point.counts.requests {
-            0 => of_buckets(point),
-            requests => u128::from(requests),
-        };
-        series.points.iter().map(of).sum()
-    };
-    let (mine, theirs) = (requests(canary), requests(baseline));
+/// The canary's part of the requests while both sides had some; half where nobody counts any.
+fn counted_share(windows: &[Seen]) -> WeightBp {
+    let (mut mine, mut theirs) = (0_u128, 0_u128);
+    for Seen { window, .. } in windows {
+        let (canary, baseline) = (window.canary_total().requests, window.baseline_total().requests);
+        if canary > 0 && baseline > 0 {
+            mine += u128::from(canary);
+            theirs += u128::from(baseline);
+        }
+    }
     let bp = (mine * 10_000).checked_div(mine + theirs).unwrap_or(5_000).clamp(1, 9_999);
     WeightBp::new(bp as u16).expect("below everything")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use taxiway_adapters::metrics::prometheus::{Range, RangeSeries, range_blocking};
 use taxiway_adapters::metrics::promql;
+use taxiway_model::counts::Counts;
 use taxiway_model::ids::MetricName;
 use taxiway_model::metrics::{Query, Shape, matchers};
 
@@ -141,7 +142,10 @@ fn buckets(answer: &[RangeSeries], unit_us: f64) -> Vec<Point> {
             below = below.max(count);
             (edge, own)
         };
-        Point { at_us, buckets: cumulative.into_iter().map(apart).collect(), ..Point::default() }
+        let buckets: Vec<(u64, u64)> = cumulative.into_iter().map(apart).collect();
+        let requests = buckets.iter().map(|(_, count)| count).sum();
+        let counts = Counts { requests, status: [0, requests, 0, 0, 0], ..Counts::default() };
+        Point { at_us, counts, buckets, value: None }
     };
     sums.into_iter().map(point).collect()
 }

@@ -1,0 +1,206 @@
+//! `taxiway judge` and `backtest` on files.
+
+use std::fmt::Write as _;
+
+use crate::bed::{Bed, Said};
+
+/// Rows of ten seconds; every so many requests one fails.
+fn csv(rows: u64, requests: u64, one_in: u64) -> String {
+    let mut text = "time,requests,errors\n".to_owned();
+    let mut carried = 0;
+    for row in 0..rows {
+        carried += requests;
+        let errors = if one_in == 0 { 0 } else { carried / one_in };
+        carried -= errors * one_in;
+        let _ = writeln!(text, "{},{requests},{errors}", 1_795_200_000 + row * 10);
+    }
+    text
+}
+
+fn judged(bed: &Bed, baseline: &str, canary: &str, more: &[&str]) -> Said {
+    std::fs::write(bed.folder().join("b.csv"), baseline).unwrap();
+    std::fs::write(bed.folder().join("c.csv"), canary).unwrap();
+    bed.run(&[&["judge", "b.csv", "c.csv"][..], more].concat())
+}
+
+#[test]
+fn each_verdict_has_its_exit_code() {
+    let bed = Bed::new("");
+    let baseline = csv(120, 1_900, 100);
+    for (canary, code, word) in [
+        (csv(120, 100, 100), 0, "PROCEED"),
+        (csv(120, 100, 20), 5, "ROLLBACK"),
+        (csv(3, 10, 0), 12, "MORE DATA"),
+    ] {
+        let said = judged(&bed, &baseline, &canary, &[]);
+        assert_eq!(said.code, code, "{said:?}");
+        assert!(said.out.contains(word), "{said:?}");
+    }
+    // Between tolerance and red, with much traffic: a person's to decide.
+    let said = judged(&bed, &csv(360, 20_000, 200), &csv(360, 20_000, 130), &[]);
+    assert_eq!(said.code, 4, "{said:?}");
+    let said = judged(&bed, &csv(360, 20_000, 200), &csv(360, 20_000, 130), &["--profile", "strict"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(!bed.data().exists(), "nothing was started");
+}
+
+#[test]
+fn the_report_comes_as_text_json_and_a_page() {
+    let bed = Bed::new("");
+    let (baseline, canary) = (csv(60, 1_900, 100), csv(60, 100, 20));
+    let json = judged(&bed, &baseline, &canary, &["--format", "json"]).json();
+    assert_eq!(json["verdict"], "ROLLBACK");
+    assert_eq!(json["format"], 1);
+    assert_eq!(json["metrics"][0]["finding"]["metric"], "error_rate");
+    assert!(json["at_ms"].as_u64().unwrap() < 600_000);
+    assert_eq!(judged(&bed, &baseline, &canary, &["--json"]).json(), json, "--json says the same");
+    let said = judged(&bed, &baseline, &canary, &["--format", "html", "--output", "report.html"]);
+    assert_eq!((said.code, said.out.as_str()), (5, ""));
+    let page = std::fs::read_to_string(bed.folder().join("report.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    assert!(page.matches("<svg").count() >= 3 && !page.contains("<script"));
+    let said = judged(&bed, &baseline, &canary, &["--output", "no/such/folder"]);
+    assert_eq!(said.code, 2, "{said:?}");
+}
+
+#[test]
+fn malformed_figures_are_refused_with_file_line_and_column() {
+    let bed = Bed::new("");
+    let good = csv(20, 100, 10);
+    for (canary, place, word) in [
+        ("", "c.csv:1:1", "the file is empty"),
+        ("time,requests,errors\n", "c.csv:1:1", "not one row"),
+        ("time,requests,errors\n1,10,x\n", "c.csv:2:6", "not a number"),
+        ("time,requests,errors\n1,10,2\n2,10\n", "c.csv:3:3", "2 cells where the header has 3"),
+        ("time,requests,errors\n1,10.5,2\n", "c.csv:2:3", "not a whole number"),
+        ("time,requests,errors\n1,-3,2\n", "c.csv:2:3", "less than nothing"),
+        ("time,requests,errors\n1,3,4\n", "c.csv:2:5", "4 errors of 3 requests"),
+        ("time,requests,errors\n9,3,0\n5,3,0\n", "c.csv:3:1", "the time goes back"),
+        ("time,requests,errors\nsoon,3,0\n", "c.csv:2:1", "not a time"),
+        ("time,requests,errors\n1,1e18,0\n", "c.csv:2:3", "more than"),
+        ("time,requests,errors\n1,NaN,NaN\n", "c.csv:1:1", "not one row has data"),
+        ("time,requests\n1,3\n", "c.csv:1:1", "no column says how many failed"),
+        ("requests,errors\n1,3\n", "c.csv:1:1", "no time"),
+        ("1,2,3,4\n", "c.csv:1:1", "no header"),
+        ("[{\"time\":1,\"requests\":5,\n\"errors\":\"x\"}]", "c.csv:2:1", "not a number"),
+        ("[{\"time\":1,\"requests\":5,,}]", "c.csv:1:", "key must be a string"),
+    ] {
+        let said = judged(&bed, &good, canary, &[]);
+        assert_eq!(said.code, 2, "{canary:?}: {said:?}");
+        assert!(said.err.contains(place) && said.err.contains(word), "{canary:?}: {}", said.err);
+        assert!(said.err.contains("bad_series") && said.err.contains("next:"), "{}", said.err);
+    }
+    let said = bed.run(&["judge", "b.csv", "nowhere.csv"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert_eq!(bed.run(&["judge", "b.csv"]).code, 2, "one side is missing");
+}
+
+#[test]
+fn rows_without_data_are_left_out_and_said() {
+    let bed = Bed::new("");
+    let canary = csv(60, 100, 20)
+        .replace("1795200100,100,5", "1795200100,NaN,")
+        .replace("1795200200,100,5", "1795200200,,");
+    let said = judged(&bed, &csv(60, 1_900, 100), &canary, &[]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("2 rows have no data"), "{}", said.out);
+}
+
+#[test]
+fn sides_of_other_times_and_of_other_figures_are_not_compared() {
+    let bed = Bed::new("");
+    let later = csv(60, 100, 20).replace("17952", "17953");
+    let said = judged(&bed, &csv(60, 1_900, 100), &later, &[]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("no time in common") && said.err.contains("--align"), "{}", said.err);
+    assert_eq!(judged(&bed, &csv(60, 1_900, 100), &later, &["--align"]).code, 5);
+    let said = judged(&bed, &csv(60, 1_900, 100), "time,value\n1795200000,3\n", &[]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("different figures"), "{}", said.err);
+}
+
+#[test]
+fn huge_counts_growing_counts_and_latencies_are_judged() {
+    let bed = Bed::new("");
+    let said = judged(&bed, &csv(60, 1_000_000_000_000, 100), &csv(60, 1_000_000_000_000, 25), &[]);
+    assert_eq!(said.code, 5, "{said:?}");
+    let growing = |requests: u64, errors: u64| {
+        let rows = (0..60).map(|row| format!("{},{},{}\n", row * 10, row * requests, row * errors));
+        format!("time,requests,errors\n{}", rows.collect::<String>())
+    };
+    let said = judged(&bed, &growing(1_900, 19), &growing(100, 6), &["--cumulative"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    let slow = |factor: u64| {
+        let row = |at: u64| format!("{}.{:03},{},200\n", at / 10, at % 10 * 100, factor * (10 + at * 7 % 23));
+        format!("time,latency_ms,status\n{}", (0..6_000).map(row).collect::<String>())
+    };
+    let said = judged(&bed, &slow(1), &slow(2), &[]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("latency_p95  canary is slower"), "{}", said.out);
+    let buckets = |slow: u64| {
+        let row = |at: u64| format!("{at},{},{},1000\n", 900 - slow, 990 - slow / 2);
+        format!("time,le_0.1,le_0.5,le_inf\n{}", (0..300).map(row).collect::<String>())
+    };
+    let said = judged(&bed, &buckets(0), &buckets(300), &["--metric", "duration"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("duration"), "{}", said.out);
+}
+
+#[test]
+fn values_are_judged_by_the_weaker_test_in_either_direction() {
+    let bed = Bed::new("");
+    let values = |base: u64| {
+        let rows = (0..40).map(|row| format!("{},{}\n", row * 60, base + row % 3));
+        format!("time,value\n{}", rows.collect::<String>())
+    };
+    let said = judged(&bed, &values(100), &values(180), &["--metric", "queue_depth"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("queue_depth"), "{}", said.out);
+    assert_eq!(
+        judged(&bed, &values(100), &values(180), &["--worse", "lower"]).code,
+        0,
+        "more sales are not worse"
+    );
+    assert_eq!(judged(&bed, &values(180), &values(80), &["--worse", "lower"]).code, 5);
+}
+
+#[test]
+fn a_policy_comes_from_a_description() {
+    let bed = Bed::new("");
+    let yaml = std::fs::read_to_string(bed.file()).unwrap();
+    std::fs::write(bed.file(), format!("{yaml}analysis:\n  profile: strict\n")).unwrap();
+    let (baseline, canary) = (csv(360, 20_000, 200), csv(360, 20_000, 130));
+    let said = judged(&bed, &baseline, &canary, &["--policy", "taxiway.yaml"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("profile strict"), "{}", said.out);
+}
+
+#[test]
+fn recordings_are_judged_again_side_by_side() {
+    let bed = Bed::new("");
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../report/tests/corpus");
+    let file = |name: &str| format!("{corpus}/{name}.ndjson");
+    let (bad, slight, good) = (file("errors-3x"), file("errors-slight"), file("healthy-100rps"));
+    let files = ["--recording", &bad, "--recording", &slight, "--recording", &good];
+    let profiles = ["--profile", "standard", "--profile", "strict"];
+    let all = [&["backtest"][..], &files, &profiles].concat();
+    let json = bed.ok(&[&all[..], &["--format", "json"]].concat()).json();
+    assert_eq!(json["rows"].as_array().unwrap().len(), 6);
+    let total = |judge: usize, key: &str| json["totals"][judge][key].as_u64().unwrap();
+    assert_eq!((total(0, "caught"), total(1, "caught")), (1, 2));
+    assert_eq!((total(0, "false_alarms"), total(1, "false_alarms")), (0, 0));
+    assert!(total(1, "failed") < total(0, "failed"), "strict exposes less");
+    let text = bed.ok(&all).out;
+    assert!(text.contains("errors-slight (bad)") && text.contains("healthy sent back"), "{text}");
+    let relabelled =
+        bed.ok(&[&all[..], &["--label", "errors-slight=healthy", "--format", "json"]].concat()).json();
+    assert_eq!(relabelled["totals"][1]["false_alarms"], 1);
+    bed.ok(&[&all[..], &["--format", "html", "-o", "table.html"]].concat());
+    let page = std::fs::read_to_string(bed.folder().join("table.html")).unwrap();
+    assert!(page.contains("errors-slight") && page.trim_end().ends_with("</html>"));
+    std::fs::write(bed.folder().join("broken.ndjson"), "{\"recording\":7}\n").unwrap();
+    let said = bed.run(&["backtest", "--recording", "broken.ndjson"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("broken.ndjson:1:"), "{}", said.err);
+    assert_eq!(bed.run(&[&all[..], &["--label", "nobody=bad"]].concat()).code, 2);
+}
