@@ -1,8 +1,16 @@
 //! `taxiway judge` and `backtest` on files.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::bed::{Bed, Said};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+
+use crate::bed::{Bed, Said, Traffic};
 
 /// Rows of ten seconds; every so many requests one fails.
 fn csv(rows: u64, requests: u64, one_in: u64) -> String {
@@ -203,4 +211,161 @@ fn recordings_are_judged_again_side_by_side() {
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("broken.ndjson:1:"), "{}", said.err);
     assert_eq!(bed.run(&[&all[..], &["--label", "nobody=bad"]].concat()).code, 2);
+}
+
+/// A log of HdrHistogram: so many intervals of ten seconds, values in microseconds.
+fn hlog(intervals: u64, factor: u64) -> Vec<u8> {
+    let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_200_000);
+    let mut bytes = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder.with_start_time(began).with_base_time(began);
+    let mut log = builder.begin_log_with(&mut bytes, &mut serializer).unwrap();
+    for interval in 0..intervals {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        for value in 0..200_u64 {
+            histogram.record(factor * (10_000 + value * value)).unwrap();
+        }
+        let (at, length) = (Duration::from_secs(interval * 10), Duration::from_secs(10));
+        log.write_histogram(&histogram, at, length, None).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn histogram_logs_are_judged() {
+    let bed = Bed::new("");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(bed.folder().join(name), bytes).unwrap();
+    write("b.hlog", &hlog(60, 1));
+    write("c.hlog", &hlog(60, 2));
+    let said = bed.run(&["judge", "b.hlog", "c.hlog"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(
+        said.out.contains("latency_p95  canary is slower") && said.out.contains("microseconds"),
+        "{}",
+        said.out
+    );
+    write("c.hlog", &hlog(60, 1));
+    let said = bed.run(&["judge", "b.hlog", "c.hlog", "--unit", "ns"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let broken = String::from_utf8(hlog(3, 1)).unwrap().replace("HISTF", "HISTE");
+    write("c.hlog", broken.as_bytes());
+    let said = bed.run(&["judge", "b.hlog", "c.hlog"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("c.hlog:") && said.err.contains("histogram"), "{}", said.err);
+}
+
+/// A server that answers range queries as a Prometheus does: counters that grow by ten a second,
+/// of which every twentieth (canary) or hundredth (baseline) is bad; its address.
+fn prometheus() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            let mut part = [0; 4096];
+            // The form comes in one piece with the head, or in the next.
+            while !String::from_utf8_lossy(&request).contains("timeout=") {
+                match connection.read(&mut part) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => request.extend_from_slice(&part[..count]),
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let one_in = if request.contains("v2") { 20.0 } else { 100.0 };
+            let growth = if request.contains("5..") { 10.0 / one_in } else { 10.0 };
+            let points: Vec<String> = (0..120)
+                .map(|row| {
+                    let seconds = f64::from(row) * 10.0;
+                    // It begins anew after ten minutes, as after a restart.
+                    let counted = (growth * (seconds % 600.0)).floor();
+                    format!("[{}, \"{counted}\"]", 1_795_200_000.0 + seconds)
+                })
+                .collect();
+            let series = if request.contains("nobody") {
+                String::new()
+            } else {
+                format!(r#"{{"metric":{{"instance":"a"}},"values":[{}]}}"#, points.join(","))
+            };
+            let body =
+                format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            drop(write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        }
+    });
+    address
+}
+
+#[test]
+fn two_ranges_of_a_prometheus_are_judged_by_their_counters() {
+    let bed = Bed::new("");
+    let url = prometheus();
+    let query = r#"sum(rate(http_requests_total{code=~"5.."}[2m])) / sum(rate(http_requests_total[2m]))"#;
+    let run = |baseline: &str, canary: &str| {
+        let span = ["--from", "2026-11-20T18:40:00Z", "--to", "2026-11-20T19:00:00Z", "--step", "10s"];
+        let asked =
+            ["judge", "--prometheus", &url, "--query", query, "--canary", canary, "--baseline", baseline];
+        bed.run(&[&asked[..], &span].concat())
+    };
+    let said = run("version=v1", "version=v2");
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.out.contains("judged by counts of bad and all"), "{}", said.out);
+    assert_eq!(run("version=v1", "version=v3").code, 0);
+    let said = run("version=v1", "version=nobody");
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("knows nothing of the canary"), "{}", said.err);
+    let gone = bed.run(&[
+        "judge",
+        "--prometheus",
+        "http://127.0.0.1:1",
+        "--query",
+        "a",
+        "--canary",
+        "a=b",
+        "--baseline",
+        "a=c",
+        "--from",
+        "1795200000",
+    ]);
+    assert_eq!(gone.code, 8, "{gone:?}");
+}
+
+#[test]
+fn a_release_is_exported_judged_again_and_explained_as_a_page() {
+    let judged = "
+strategy:
+  steps:
+    - {name: half, weight: 50%, bake: 3s}
+    - {name: all, weight: 100%, bake: 0s}
+";
+    let bed = Arc::new(Bed::new(judged).with_v1());
+    let traffic: Vec<Traffic> = (0..6).map(|_| Traffic::on(&bed)).collect();
+    bed.version("v2", "errors --error-percent 30");
+    assert_eq!(bed.run(&["release", "--version", "v2", "--timeout", "60s"]).code, 5);
+    drop(traffic);
+    let recorded = bed.ok(&["history", "--json"]).json()[0].clone();
+    let release = recorded["release"].as_str().unwrap();
+    let lines = bed.ok(&["log", "export", release]).out;
+    std::fs::write(bed.folder().join("recording.ndjson"), &lines).unwrap();
+    assert!(!lines.contains("versions/"), "what runs and how is nobody's business who judges again");
+
+    let of_file = ["backtest", "--recording", "recording.ndjson", "--format", "json", "--profile", "strict"];
+    let again = bed.ok(&of_file).json();
+    assert_eq!(again["rows"][0]["judge"], "as recorded");
+    assert_eq!(
+        (&again["rows"][0]["verdict"], &again["rows"][0]["truth"]),
+        (&"ROLLBACK".into(), &"bad".into())
+    );
+    let replayed = bed.ok(&["log", "--json"]).out;
+    let sentence = again["rows"][0]["sentence"].as_str().unwrap();
+    assert!(replayed.contains(sentence), "judged again from the recording it says the same: {sentence}");
+    let of_log = bed.ok(&["backtest", release, "--format", "json", "--profile", "strict"]).json();
+    assert_eq!(of_log["rows"], again["rows"], "from the log and from the recording alike");
+
+    bed.ok(&["explain", "--html", "report.html"]);
+    let page = std::fs::read_to_string(bed.folder().join("report.html")).unwrap();
+    assert!(page.contains("ROLLBACK after") && page.contains(release), "{page}");
+    bed.ok(&["explain", "--html", "report.html", "--release", release]);
+    assert_eq!(bed.run(&["explain", "--html", "report.html", "--release", "shop-production-99"]).code, 2);
+    assert_eq!(bed.run(&["log", "export", "shop-production-99"]).code, 2);
 }

@@ -68,6 +68,7 @@ fn headline(comparison: &Comparison) -> String {
     };
     let alarms = match (last.false_alarms, first.false_alarms) {
         (a, b) if a == b => format!("as many false alarms ({a})"),
+        (1, b) => format!("1 false alarm instead of {b}"),
         (a, b) => format!("{a} false alarms instead of {b}"),
     };
     format!("{} instead of {}: {cost}, {alarms}", last.judge, first.judge)

@@ -114,14 +114,16 @@ svg .dot{stroke:var(--card);stroke-width:2}svg .dot.bad{fill:var(--bad)}svg .dot
 details{margin-top:8px;font-size:.88rem}
 summary{color:var(--muted);cursor:pointer}
 .scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+table{background:var(--card);border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:3px 8px;text-align:right;border-bottom:1px solid var(--edge);vertical-align:top}
 th:first-child,td:first-child{text-align:left}
 th{color:var(--muted);font-weight:600}
 table.words{background:var(--card)}table.words th,table.words td{text-align:left;padding:6px 10px}
+table.words td:not(:last-child),table.words tbody th{white-space:nowrap}
 table.words tbody th{color:var(--text)}
 tr.group>*{border-top:2px solid var(--edge)}
 .foot{font-size:.95rem}.foot p{margin-top:6px;max-width:75ch}
 @media (max-width:560px){main{padding:10px 10px 32px}header{padding:14px 14px;border-left-width:8px}figure{padding:12px 8px 8px}svg{font-size:14.5px}svg text.bad,svg text.verdict{font-size:14.5px}.facts div{flex-basis:104px;padding:8px 10px}.facts dd{font-size:1.1rem}}
+@media (max-width:560px){table.words td:not(:last-child){white-space:normal}table.words td:last-child{min-width:16em}}
 @media print{body{background:none;font-size:11pt}main{max-width:none;padding:0}header,figure,.facts div{border-color:#999}.charts{grid-template-columns:1fr 1fr}section{break-inside:auto}h2{break-after:avoid}details{display:none}}
 ";
