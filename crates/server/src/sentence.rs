@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use taxiway_model::event::{Event, Outcome, ReturnCause, Split};
 use taxiway_model::feedback::{Feedback, Kind};
+use taxiway_model::normal::Normal;
 use taxiway_model::plan::{Plan, Purpose};
 use taxiway_model::time::ForPeople;
 
@@ -17,15 +18,7 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
         Event::ReleaseAccepted { plan, plan_digest, .. } => accepted(plan, &plan_digest.short()),
         Event::ReleaseWithdrawn { release, sentence } => format!("{release} will not start: {sentence}"),
         Event::ReleaseStarted { release } => format!("{release} has started"),
-        Event::NormalRecorded { normal } => {
-            let seen = taxiway_model::evidence::total(&normal.classes);
-            format!(
-                "normal profile: {} requests in {}, {} failed",
-                seen.requests,
-                ForPeople(normal.span_ms),
-                seen.errors()
-            )
-        }
+        Event::NormalRecorded { normal } => profile(normal),
         Event::Warned { warnings } => format!("warned: {}", warnings.join("; ")),
         Event::WorkloadIntended { replicas, .. } => {
             let wanted: Vec<String> =
@@ -102,6 +95,16 @@ pub(crate) fn said(feedback: &Feedback) -> String {
         let _ = write!(line, ": {}", feedback.text);
     }
     line
+}
+
+fn profile(normal: &Normal) -> String {
+    let seen = taxiway_model::evidence::total(&normal.classes);
+    format!(
+        "normal profile: {} requests in {}, {} failed",
+        seen.requests,
+        ForPeople(normal.span_ms),
+        seen.errors()
+    )
 }
 
 fn accepted(plan: &Plan, digest: &str) -> String {

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::target::Target;
 use std::collections::BTreeMap;
 use taxiway_engine::ports::traffic::Error;
-use taxiway_model::control::Snapshot;
+use taxiway_model::control::{Answered, Snapshot};
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::Classes;
 use taxiway_model::ids::{Generation, StreamId, VersionName};
@@ -38,6 +38,7 @@ pub(crate) struct Router {
     returned: Option<Generation>,
     lease_until_ms: u64,
     versions: BTreeMap<VersionName, Classes>,
+    answered_at: BTreeMap<VersionName, BTreeMap<String, Answered>>,
     mirrored: BTreeMap<VersionName, Counts>,
     /// What was served since the world began: a restart does not forget it.
     pub(crate) truth: BTreeMap<VersionName, u64>,
@@ -56,6 +57,7 @@ impl Router {
             returned: None,
             lease_until_ms: 0,
             versions: BTreeMap::new(),
+            answered_at: BTreeMap::new(),
             mirrored: BTreeMap::new(),
             truth: BTreeMap::new(),
             first: BTreeMap::new(),
@@ -150,6 +152,7 @@ impl Router {
             weight: applied.weight,
             lease_ended: applied.lease_ended,
             versions: self.versions.clone(),
+            answered_at: self.answered_at.clone(),
             mirrored: self.mirrored.clone(),
             open_at: open.map(|(address, _)| (address.clone(), 1)).collect(),
             last_routed: self.last.clone(),
@@ -163,6 +166,7 @@ impl Router {
         self.start = wall.max(Timestamp(self.start.0 + 1));
         self.lease_until_ms = 0;
         self.versions.clear();
+        self.answered_at.clear();
         self.mirrored.clear();
         self.open_until_ms.clear();
     }
@@ -226,7 +230,7 @@ impl Router {
         let moment =
             Moment { served_ms: self.served_ms(version, road.now_ms), share_bp, outage: road.outage };
         let behaviour = target.behaviour(version);
-        let mut left = requests;
+        let (mut left, mut failed) = (requests, 0);
         for (index, (class, percent)) in CLASSES.iter().enumerate() {
             let last = index + 1 == CLASSES.len();
             let of_class =
@@ -237,8 +241,17 @@ impl Router {
             } else {
                 draw(&mut self.random, behaviour, class, of_class, moment)
             };
+            failed += counts.errors();
             let classes = self.versions.entry(version.clone()).or_default();
             classes.entry((*class).to_owned()).or_default().merge(&counts);
+        }
+        // Instances take turns.
+        for (place, address) in (0..).zip(&living) {
+            let count = living.len() as u64;
+            let part = |all: u64| all / count + u64::from(all % count > place);
+            let at = self.answered_at.entry(version.clone()).or_default().entry(address.clone()).or_default();
+            at.requests += part(requests);
+            at.failed += part(failed);
         }
         if living.is_empty() { requests } else { 0 }
     }

@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) table: Option<RouteTable>,
     pub(crate) returned: Option<Generation>,
     pub(crate) counts: BTreeMap<VersionName, u64>,
+    /// A version whose instances start and are never ready.
+    pub(crate) never_ready: Option<VersionName>,
 }
 
 #[derive(Clone, Default)]
@@ -318,7 +320,10 @@ impl Workload for World {
             version: name.clone(),
             number,
             address: format!("{name}:{number}"),
-            phase: InstancePhase::Ready,
+            phase: match &inner.never_ready {
+                Some(never) if never == name => InstancePhase::Starting,
+                _ => InstancePhase::Ready,
+            },
             restarts: 0,
             why: String::new(),
             ready_since: Some(Timestamp(0)),
@@ -373,6 +378,7 @@ impl Traffic for World {
             at: Timestamp(1).plus_ms(inner.now_ms),
             generation: inner.generation(),
             weight: WeightBp::new(inner.weight()).unwrap(),
+            first_routed: inner.counts.keys().map(|version| (version.clone(), Timestamp(1))).collect(),
             versions: inner.counts.iter().map(|(version, n)| (version.clone(), counted(*n))).collect(),
             ..Snapshot::default()
         })
