@@ -167,11 +167,18 @@ impl Policy {
         }
     }
 
-    /// What it reads of a recording; its other metrics do not take part.
+    /// What it decides by on a recording; metrics that are shown only are not among them.
     pub fn signals(&self) -> Vec<&Signal> {
         match self {
-            Self::Kayenta(settings) => settings.signals.values().collect(),
-            Self::Argo(analysis) => analysis.signals.values().map(|(signal, _)| signal).collect(),
+            Self::Kayenta(stage) => {
+                let metrics = stage.config.metrics.iter().filter(|metric| !metric.muted);
+                metrics.filter_map(|metric| stage.signals.get(&metric.name)).collect()
+            }
+            Self::Argo(analysis) => {
+                let metrics = analysis.template.metrics.iter().filter(|metric| !metric.dry_run);
+                let signals = metrics.filter_map(|metric| analysis.signals.get(&metric.name));
+                signals.map(|(signal, _)| signal).collect()
+            }
             Self::Flagger(analysis) => analysis.signals.values().collect(),
             Self::Ratio(_) => vec![&Signal::Errors { scale: 1.0 }],
         }

@@ -22,7 +22,7 @@ pub(super) fn draft(
 fn of(canary: &canary::Canary) -> Draft {
     let mut draft = Draft { peer: "Flagger", name: name(&canary.name, &[]), ..Draft::default() };
     draft.notes.push(format!(
-        "Flagger looks every {}, adds failed checks up over the whole release and rolls back on the tick after the {}th; no \
+        "Flagger looks every {}, adds failed checks up over the whole release and rolls back on the tick after number {}; no \
          data and errors count alike. Here each bound is tested so that the stated false-alarm rate holds at every \
          look, and no data or an error holds the release instead.",
         span::show(canary.interval_ms),

@@ -25,8 +25,19 @@ pub struct Kayenta {
 }
 
 impl Kayenta {
-    /// A stage with points of a minute, judged every five.
-    pub fn new(config: Config, faith: Faith, signals: BTreeMap<String, Signal>) -> Self {
+    /// A stage with points of a minute, judged every five. Metrics without a signal are taken out, and the weights of
+    /// the groups that are left scaled to their old sum: what nobody recorded is neither a pass nor a failure.
+    pub fn new(mut config: Config, faith: Faith, signals: BTreeMap<String, Signal>) -> Self {
+        config.metrics.retain(|metric| signals.contains_key(&metric.name));
+        let before: f64 = config.weights.values().sum();
+        let metrics = &config.metrics;
+        config.weights.retain(|group, _| metrics.iter().any(|metric| metric.groups.contains(group)));
+        let after: f64 = config.weights.values().sum();
+        if after > 0.0 {
+            for weight in config.weights.values_mut() {
+                *weight *= before / after;
+            }
+        }
         let thresholds = config.thresholds.unwrap_or_default();
         Self { config, thresholds, faith, step_ms: 60_000, every_ms: 300_000, signals }
     }
@@ -117,7 +128,7 @@ fn why(judgement: &Judgement) -> String {
             None => format!("{} is {}", metric.name, metric.classification.label.word()),
         })
         .collect();
-    if told.is_empty() { format!("over {} metrics", judgement.metrics.len()) } else { told.join(", ") }
+    if told.is_empty() { "every metric passes".to_owned() } else { told.join(", ") }
 }
 
 /// What a setting of the stage is called in `--as kayenta:FILE,every=5m`.
