@@ -128,6 +128,8 @@ pub struct MetricReport {
     pub required: bool,
     /// What the judge found.
     pub finding: MetricFinding,
+    /// Evidence needed for an exclusion, where a step asked for one; as the finding has it.
+    pub for_needed_milli: Option<i64>,
     /// When a regression was shown first, in milliseconds since the start.
     pub shown_ms: Option<u64>,
     /// When what the step must exclude was excluded first.
@@ -215,10 +217,9 @@ impl Report {
             notes.push(recording.head.note.clone());
         }
         let last_ms = recording.windows.last().map_or(0, |seen| seen.at_ms);
-        let exclude_bp = decisive.and_then(|look| {
-            let live = recording.is_live(look.step);
-            course.policy.exclusion_at(recording.weight(look.step)).filter(|_| live)
-        });
+        let until = |look: &&Look| look.at_ms <= until_ms && recording.is_live(look.step);
+        let last_live = course.looks.iter().rev().find(until);
+        let exclude_bp = last_live.and_then(|look| course.policy.exclusion_at(recording.weight(look.step)));
         Self {
             format: FORMAT,
             subject: subject(recording),
@@ -333,6 +334,7 @@ fn metric(
         hold_above: policy.hold_above,
         rollback_above: policy.rollback_above,
         required: policy.required,
+        for_needed_milli: looks.iter().rev().find_map(|(_, finding)| finding.for_needed_milli),
         shown_ms: first(|finding| finding.shown),
         excluded_ms: first(excluded),
         points: bins.iter().map(point).filter(|point| point.canary.or(point.baseline).is_some()).collect(),
@@ -445,9 +447,12 @@ pub fn cost(exposure: &Exposure) -> String {
 
 /// A finding's ratio with its confidence sequence, for people.
 pub fn ratio_words(finding: &MetricFinding) -> String {
-    let range = match (finding.ratio_from_bp, finding.ratio_to_bp) {
-        (None, None) => String::new(),
-        (from, to) => format!(" ({})", crate::figures::range(from, to)),
-    };
-    finding.ratio_bp.map_or_else(|| "none".to_owned(), ratio) + &range
+    let bounded = finding.ratio_from_bp.is_some() || finding.ratio_to_bp.is_some();
+    let range = crate::figures::range(finding.ratio_from_bp, finding.ratio_to_bp);
+    match finding.ratio_bp {
+        Some(bp) if bounded => format!("{} ({range})", ratio(bp)),
+        Some(bp) => ratio(bp),
+        None if bounded => range,
+        None => "none".to_owned(),
+    }
 }

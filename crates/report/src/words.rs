@@ -115,7 +115,7 @@ pub(crate) fn weighed(metric: &MetricReport) -> String {
     match (metric.shown_ms.filter(|_| finding.shown), metric.excluded_ms) {
         (Some(ms), _) => format!("Shown to be worse than tolerated after {}", span(ms)),
         (None, Some(ms)) => format!("What must be excluded is excluded after {}", span(ms)),
-        (None, None) if finding.for_milli.is_none() => "Nothing has to be excluded here".to_owned(),
+        (None, None) if metric.for_needed_milli.is_none() => "Nothing has to be excluded here".to_owned(),
         (None, None) => match finding.wait_ms.filter(|ms| *ms > 0) {
             Some(ms) => format!("Not sure yet: about {} more at this traffic", span(ms)),
             None => "Not sure yet, either way".to_owned(),

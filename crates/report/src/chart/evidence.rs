@@ -17,7 +17,7 @@ pub(crate) fn evidence(report: &Report, metric: &MetricReport) -> Chart {
     let end = points.last().map_or(begin + 1, |point| point.at_ms);
     let x = Scale::time(begin, end);
     let against = |point: &Weighed| part(point.against_milli, metric.finding.against_needed_milli);
-    let need = metric.finding.for_needed_milli.unwrap_or_default();
+    let need = metric.for_needed_milli.unwrap_or_default();
     let excluded = |point: &Weighed| point.for_milli.map(|have| part(have, need));
     let highest = points.iter().map(against).chain(points.iter().filter_map(excluded)).fold(0.0, f64::max);
     let y = Scale::up((highest * 1.05).clamp(120.0, TOP_PERCENT));
@@ -71,7 +71,7 @@ fn legend(report: &Report, metric: &MetricReport) -> Vec<(&'static str, String)>
         |bp| format!("against: worse than {} the baseline", bound(bp)),
     );
     let mut legend = vec![("bad", tolerated)];
-    if let (Some(bp), true) = (report.rules.exclude_bp, metric.finding.for_milli.is_some()) {
+    if let (Some(bp), true) = (report.rules.exclude_bp, metric.for_needed_milli.is_some()) {
         legend.push(("good", format!("for: {} as bad is excluded, or what an earlier step asks", bound(bp))));
     }
     legend
@@ -81,7 +81,7 @@ fn legend(report: &Report, metric: &MetricReport) -> Vec<(&'static str, String)>
 fn table(metric: &MetricReport) -> (Vec<String>, Vec<Vec<String>>) {
     let columns = ["at", "against", "for"].map(str::to_owned).to_vec();
     let every = metric.evidence.len().div_ceil(24).max(1);
-    let need = metric.finding.for_needed_milli.unwrap_or_default();
+    let need = metric.for_needed_milli.unwrap_or_default();
     let row = |point: &Weighed| {
         let excluded =
             point.for_milli.map_or_else(|| "-".to_owned(), |have| format!("{:.0}%", part(have, need)));

@@ -92,9 +92,16 @@ fn steps(drawing: &mut Drawing, report: &Report, x: &Scale, (begin, end): (u64, 
 fn both(drawing: &mut Drawing, metric: &MetricReport, x: &Scale, y: &Scale) {
     let middle = |point: &Point| x.at((point.from_ms + point.to_ms) as f64 / 2.0);
     let line = |side: fn(&Point) -> Option<Reading>, value: fn(&Reading) -> i64| -> Vec<(f64, f64)> {
-        let reading =
-            |point: &Point| side(point).map(|reading| (middle(point), y.at(value(&reading) as f64)));
-        metric.points.iter().filter_map(reading).collect()
+        let height = |point: &Point| side(point).map(|reading| y.at(value(&reading) as f64));
+        let mut places: Vec<(f64, f64)> =
+            metric.points.iter().filter_map(|point| Some((middle(point), height(point)?))).collect();
+        // A span's figure holds for all of it, also at both ends of the chart.
+        let ends = metric.points.first().zip(metric.points.last());
+        if let Some((first, last)) = ends.filter(|(first, last)| side(first).and(side(last)).is_some()) {
+            places.insert(0, (x.at(first.from_ms as f64), places[0].1));
+            places.push((x.at(last.to_ms as f64), places[places.len() - 1].1));
+        }
+        places
     };
     let (canary, baseline) = (|point: &Point| point.canary, |point: &Point| point.baseline);
     if metric.unit == Unit::Us {

@@ -4,9 +4,13 @@ use super::Chart;
 use super::frame::{Drawing, Scale};
 use crate::figures::{micros, ppm};
 use crate::report::{MetricReport, Report, Slower};
+use taxiway_model::verdict::SideFinding;
 
 /// Below this share the chart ends: a request in a thousand.
 const LOWEST_PPM: f64 = 1_000.0;
+
+/// A difference of shares below which two distributions look alike.
+const TRIFLE: f64 = 0.05;
 
 /// The chart of both distributions; none where a side has no latencies.
 pub(crate) fn slower(report: &Report, metric: &MetricReport) -> Option<Chart> {
@@ -25,7 +29,7 @@ pub(crate) fn slower(report: &Report, metric: &MetricReport) -> Option<Chart> {
         let line: Vec<(f64, f64)> = points.iter().map(place).collect();
         drawing.line(class, &line);
     }
-    let title = title(report, &points);
+    let title = title(report, metric, &points);
     let subtitle = "share of requests slower than so much, both axes by factors".to_owned();
     let columns = ["slower than", "canary", "baseline"].map(str::to_owned).to_vec();
     let row = |point: &Slower| {
@@ -45,12 +49,16 @@ fn shown(points: &[Slower]) -> Vec<Slower> {
     points[begin..end.map_or(points.len(), |end| end + 1)].to_vec()
 }
 
-/// Where the two lie furthest apart.
-fn title(report: &Report, points: &[Slower]) -> String {
+/// Where the two lie furthest apart, if that is more than chance and more than a trifle.
+fn title(report: &Report, metric: &MetricReport, points: &[Slower]) -> String {
     let gap = |point: &&Slower| point.canary_ppm.abs_diff(point.baseline_ppm);
     let Some(widest) = points.iter().max_by_key(gap) else { return "No latencies".to_owned() };
-    if gap(&widest) < 20_000 {
-        return "Both sides are equally fast".to_owned();
+    let requests = |side: Option<&SideFinding>| side.map_or(1.0, |side| side.requests.max(1) as f64);
+    let (canary, baseline) = (Some(&metric.finding.canary), metric.finding.baseline.as_ref());
+    // Kolmogorov and Smirnov's two-sample bound at 5 %; for this title only.
+    let chance = 1.36 * (1.0 / requests(canary) + 1.0 / requests(baseline)).sqrt();
+    if f64::from(gap(&widest)) / 1e6 < chance.max(TRIFLE) {
+        return "Both sides are about equally fast".to_owned();
     }
     format!(
         "{} of {}'s requests take longer than {}, {} of the baseline's",
