@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use taxiway_model::counts::{Counts, quantile_us};
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::{Hold, ReturnCause};
-use taxiway_model::ids::{Digest, EnvironmentName, MetricName, ReleaseId, ServiceName, StepName, VersionName};
+use taxiway_model::ids::{
+    Digest, EnvironmentName, MetricName, ReleaseId, ServiceName, StepName, VersionName,
+};
 use taxiway_model::observation::Instance;
 use taxiway_model::plan::Purpose;
 use taxiway_model::service::StrategyKind;

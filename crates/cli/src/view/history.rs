@@ -47,6 +47,10 @@ pub fn history(entries: &[HistoryEntry], paper: &Paper) -> Vec<String> {
         if !cost.is_empty() {
             lines.push(Line::new().to(version).plain(&cost));
         }
+        if entry.feedback.all > 0 {
+            let users = format!("users: {}", super::explain::tally(&entry.feedback));
+            lines.push(Line::new().to(version).plain(&users));
+        }
         let mut by = format!("by {}", entry.actor);
         if !entry.reason.is_empty() {
             by = format!("{by}: {}", entry.reason);

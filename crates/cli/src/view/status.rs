@@ -1,6 +1,7 @@
 //! One stream in full: what a person watches while a release runs.
 
 use super::evidence::{findings, verdict};
+use super::explain::tally;
 use super::figures::{clock, counted, span};
 use super::ink::{Ink, LABEL_COLUMNS, Line, draw, labelled};
 use super::rail::{current_ink, rail};
@@ -89,6 +90,10 @@ fn in_flight(flight: &Flight, paper: &Paper) -> Vec<Line> {
     }
     lines.push(Line::new());
     lines.extend(waiting(flight, paper));
+    if flight.feedback.all > 0 {
+        let ink = if flight.feedback.problems > 0 { Ink::Warn } else { Ink::Plain };
+        lines.extend(labelled("users", Ink::Faint, &tally(&flight.feedback), ink, paper));
+    }
     lines
 }
 

@@ -38,7 +38,9 @@ fn a_day_of(problems: u64) -> World {
 fn returning(world: &World) -> Option<String> {
     match &world.state.flight {
         Some(flight) => flight.returning.as_ref().map(|returning| returning.sentence.clone()),
-        None => world.state.history.last().filter(|past| past.cause.is_some()).map(|past| past.sentence.clone()),
+        None => {
+            world.state.history.last().filter(|past| past.cause.is_some()).map(|past| past.sentence.clone())
+        }
     }
 }
 

@@ -131,8 +131,13 @@ async fn take(
     act: impl FnOnce(&Desk, &[u8]) -> Result<HookAnswer, Problem> + Send + 'static,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Err(refusal) = admitted(&hook, parts.headers).await {
         return *refusal;
+    }
+    if announced.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
+        return too_large();
     }
     match whole(body).await {
         Ok(body) => answer(move || act(&hook.desk, &body)).await,
@@ -191,13 +196,17 @@ async fn whole(body: Body) -> Result<Bytes, Refused> {
         Ok(Err(error)) => {
             let large =
                 std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-            let (status, why) = if large {
-                (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {BODY_BYTES_MAX} bytes"))
-            } else {
-                (StatusCode::BAD_REQUEST, "the body did not arrive".to_owned())
-            };
-            let next = "send fewer alerts at once (Alertmanager's `max_alerts`)";
-            Err(Box::new(refused(status, "bad_argument", "the body is not taken", &why, next)))
+            if large {
+                return Err(Box::new(too_large()));
+            }
+            let why = "the body did not arrive";
+            Err(Box::new(refused(
+                StatusCode::BAD_REQUEST,
+                "bad_argument",
+                "the body is not taken",
+                why,
+                "try again",
+            )))
         }
         Err(_) => {
             let why = format!("the body took longer than {} s", BODY_MAX.as_secs());
@@ -205,6 +214,12 @@ async fn whole(body: Body) -> Result<Bytes, Refused> {
             Err(Box::new(refused(status, "bad_argument", "too slow", &why, "try again")))
         }
     }
+}
+
+fn too_large() -> Response {
+    let why = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+    let next = "send fewer alerts at once (Alertmanager's `max_alerts`)";
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "bad_argument", "the body is not taken", &why, next)
 }
 
 fn refused(status: StatusCode, code: &str, title: &str, why: &str, next: &str) -> Response {
