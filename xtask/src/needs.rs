@@ -23,6 +23,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     Need { program: "prometheus", package: "prometheus", why: "queries are asked of a real one" },
     Need { program: "git", package: "git", why: "tidy reads the list of files from it" },
     Need { program: "prometheus", package: "prometheus", why: "metrics by query are asked of a real one" },
+    Need { program: "influxd", package: "influxdb", why: "InfluxQL is asked of a real one" },
     Need {
         program: "prometheus-alertmanager",
         package: "prometheus-alertmanager",

@@ -78,6 +78,7 @@ fn body(request: &str) -> &str {
 struct Played {
     folder: tempfile::TempDir,
     mode: Arc<AtomicU8>,
+    source: Source,
     sources: Sources,
     asked: std::sync::mpsc::Receiver<String>,
 }
@@ -111,8 +112,8 @@ impl Hosted {
             queries: vec![query],
         };
         let sources = Sources::start().unwrap();
-        sources.want(&stream("shop/production"), &order_of(source));
-        Played { folder, mode, sources, asked }
+        sources.want(&stream("shop/production"), &order_of(source.clone()));
+        Played { folder, mode, source, sources, asked }
     }
 
     /// Good and bad answers, one after the other.
@@ -474,4 +475,31 @@ fn a_hosted_source_that_hangs_or_floods_is_cut_off() {
     let said = played.trouble(FLOOD);
     assert!(said.contains("more than 16 MiB") || said.contains("no answer within"), "{said}");
     played.is_well();
+}
+
+#[test]
+fn the_clock_of_the_source_is_what_counts() {
+    let (sender, asked) = std::sync::mpsc::channel();
+    let (url, _) = serve(move |_, request, connection| {
+        let ahead = now_s() + 3_600;
+        let seconds: Vec<u64> = (ahead - 8..=ahead).collect();
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(ahead));
+        answer(connection, "200 OK", &format!("date: {date}\r\n"), &datadog_v2(request, &seconds));
+        let asked: Value = serde_json::from_str(body(request)).unwrap();
+        sender.send(asked["data"]["attributes"]["to"].as_u64().unwrap() / 1_000).unwrap_or_default();
+    });
+    let played = datadog(2).play();
+    let mut source = played.source.clone();
+    if let Api::Datadog { url: place, .. } = &mut source.api {
+        *place = url;
+    }
+    let stream = stream("shop/staging");
+    played.sources.want(&stream, &order_of(source));
+    let counted = until("sums", || {
+        let reading = played.sources.latest(&stream)?;
+        reading.samples.values().next().cloned().filter(|sample| sample.totals().0 >= 20)
+    });
+    assert_eq!(counted.totals().0 * 10, counted.totals().1);
+    let last = asked.try_iter().last().unwrap();
+    assert!(last.abs_diff(now_s() + 3_600) < 10, "it is asked for its own time: {last}");
 }

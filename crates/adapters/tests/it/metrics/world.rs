@@ -124,14 +124,7 @@ pub(super) struct Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `target` five times a second; none, and a line among the skips, where there is none.
     pub(super) fn start(test: &str, target: &str) -> Option<Self> {
-        let Some(program) = find("prometheus") else {
-            if let Some(file) = std::env::var_os("TAXIWAY_SKIPS") {
-                let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
-                writeln!(file, "{test}: no `prometheus` on this machine (Debian's package has it)").unwrap();
-            }
-            eprintln!("{test}: skipped, no `prometheus` on this machine");
-            return None;
-        };
+        let program = find_or_skip(test, "prometheus")?;
         let room = tempfile::tempdir().unwrap();
         let config = format!(
             "scrape_configs:\n- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  static_configs:\n  - targets: ['{target}']\n"
@@ -159,6 +152,19 @@ impl Drop for Prometheus {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Where a program is; none, and a line among the skips, where it is not.
+pub(super) fn find_or_skip(test: &str, program: &str) -> Option<std::path::PathBuf> {
+    let found = find(program);
+    if found.is_none() {
+        if let Some(file) = std::env::var_os("TAXIWAY_SKIPS") {
+            let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
+            writeln!(file, "{test}: no `{program}` on this machine (Debian's package has it)").unwrap();
+        }
+        eprintln!("{test}: skipped, no `{program}` on this machine");
+    }
+    found
 }
 
 fn find(program: &str) -> Option<std::path::PathBuf> {
