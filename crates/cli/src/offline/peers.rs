@@ -145,7 +145,7 @@ fn stretches(recording: &Recording, began_ms: u64) -> Vec<Stretch> {
                 canary.values.extend(above.map(|value| (name.to_string(), value)));
                 baseline.values.extend(below.map(|value| (name.to_string(), value)));
             }
-            Stretch { until_ms: seen.at_ms - began_ms, canary, baseline }
+            Stretch { until_ms: seen.at_ms.saturating_sub(began_ms), canary, baseline }
         })
         .collect()
 }

@@ -61,6 +61,9 @@ impl Condition {
     /// Parses a condition. The fault says what is not understood, and where.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let tokens = tokens(text)?;
+        if tokens.len() > TOKENS_MAX {
+            return fault(format!("the condition has more than {TOKENS_MAX} words"));
+        }
         let mut parser = Parser { tokens: &tokens, at: 0, depth: 0 };
         let root = parser.choice()?;
         match parser.tokens.get(parser.at) {
@@ -154,6 +157,9 @@ struct Parser<'a> {
     at: usize,
     depth: u32,
 }
+
+/// A condition is a line; what is chained is nested when it is evaluated.
+const TOKENS_MAX: usize = 500;
 
 /// Deepest nesting of a condition.
 const DEPTH_MAX: u32 = 32;

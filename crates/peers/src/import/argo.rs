@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use taxiway_model::document::plain::{Misfit, Plain};
 
 use super::{Draft, DraftMetric, name, number};
-use crate::argo::{Metric, template};
+use crate::argo::{Condition, Metric, template};
 use crate::signal::Signal;
 use crate::span;
 
@@ -37,8 +37,8 @@ enum Bound {
 }
 
 fn bound(metric: &Metric) -> Option<Bound> {
-    let succeeds = metric.success.as_ref().and_then(|condition| condition.bound());
-    let fails = metric.failure.as_ref().and_then(|condition| condition.bound());
+    let succeeds = metric.success.as_ref().and_then(Condition::bound);
+    let fails = metric.failure.as_ref().and_then(Condition::bound);
     // What fails decides; where nothing does, what does not succeed.
     match (fails, succeeds) {
         (Some((">" | ">=", at)), _) | (None, Some(("<" | "<=", at))) => Some(Bound::Most(at)),

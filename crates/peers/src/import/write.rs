@@ -93,12 +93,11 @@ fn fragment(draft: &Draft, file: Option<&str>) -> String {
     text.push_str("analysis:\n");
     if let Some(file) = file {
         _ = writeln!(text, "  file: {}\n  source:", quoted(file));
-        match &draft.url {
-            Some(url) => _ = writeln!(text, "    prometheus: {{url: {}}}", quoted(url)),
-            None => {
-                comment(&mut text, "    ", "Nothing says where Prometheus is; put its address here.");
-                text.push_str("    prometheus: {url: 'http://prometheus:9090'}\n");
-            }
+        if let Some(url) = &draft.url {
+            _ = writeln!(text, "    prometheus: {{url: {}}}", quoted(url));
+        } else {
+            comment(&mut text, "    ", "Nothing says where Prometheus is; put its address here.");
+            text.push_str("    prometheus: {url: 'http://prometheus:9090'}\n");
         }
         let labels = "Canary and baseline are told apart by these labels, added to every selector of every query: \
                       write those your series carry.";

@@ -30,7 +30,7 @@ pub enum Precision {
 }
 
 impl MannWhitney {
-    /// The test of `x` (the canary) against `y`. Neither may hold NaN.
+    /// The test of `x` (the canary) against `y`. NaN, which prepared series have none of, ranks highest.
     pub fn new(x: &[f64], y: &[f64], precision: Precision) -> Self {
         let sorted = |values: &[f64]| {
             let mut values = values.to_vec();
@@ -41,8 +41,11 @@ impl MannWhitney {
     }
 
     /// As [`MannWhitney::new`], of samples in rising order.
-    pub fn of_sorted(x: Vec<f64>, y: Vec<f64>, precision: Precision) -> Self {
-        let mut test = Self { x, y, tolerance: None };
+    fn of_sorted(x: Vec<f64>, y: Vec<f64>, precision: Precision) -> Self {
+        let ranked = |values: Vec<f64>| -> Vec<f64> {
+            values.into_iter().map(|value| if value.is_nan() { f64::INFINITY } else { value }).collect()
+        };
+        let mut test = Self { x: ranked(x), y: ranked(y), tolerance: None };
         test.tolerance = match precision {
             Precision::Absolute => None,
             Precision::Scaled => {

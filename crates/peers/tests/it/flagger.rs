@@ -8,7 +8,7 @@ use taxiway_peers::{Act, Outcome, Policy, Signal};
 
 use crate::release::{Release, minutes};
 
-const CANARY: &str = "apiVersion: flagger.app/v1beta1
+pub(crate) const CANARY: &str = "apiVersion: flagger.app/v1beta1
 kind: Canary
 metadata: {name: shop, namespace: test}
 spec:

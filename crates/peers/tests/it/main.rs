@@ -3,6 +3,7 @@
 mod argo;
 mod classifier;
 mod flagger;
+mod hostile;
 mod preparing;
 mod release;
 mod scorer;
