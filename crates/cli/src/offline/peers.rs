@@ -169,6 +169,6 @@ fn values(sample: &Sample) -> [Option<f64>; 2] {
         Sample::Scalar { canary, baseline } => {
             [canary, baseline].map(|value| value.map(|it| it as f64 / 1e6))
         }
-        _ => [None, None],
+        Sample::Buckets { .. } => [None, None],
     }
 }
