@@ -88,6 +88,9 @@ fn everything(name: &str) -> Step {
     }
 }
 
+/// What the last step has at least: everything but what `holdback` leaves the baseline.
+const LAST_BP_MIN: u16 = 9_000;
+
 /// Whether a plan holds together: the reader of `taxiway.yaml` has said all this with line and
 /// column, but a plan may come through any door.
 pub fn sound(plan: &Plan) -> Result<(), Refusal> {
@@ -95,9 +98,9 @@ pub fn sound(plan: &Plan) -> Result<(), Refusal> {
     let Some(last) = plan.steps.last() else {
         return Err(bad("the plan has no steps".to_owned(), "name a preset or at least one step"));
     };
-    if last.weight != WeightBp::ALL {
+    if last.weight.bp() < LAST_BP_MIN || (last.weight != WeightBp::ALL && plan.baseline.is_none()) {
         let why = format!("the last step {} has {} of the traffic, not all of it", last.name, last.weight);
-        return Err(bad(why, "end with a step of 100%"));
+        return Err(bad(why, "end with a step of 100%, of which `holdback` may leave the baseline a little"));
     }
     if plan.steps.len() > 100 {
         return Err(bad(format!("the plan has {} steps", plan.steps.len()), "use at most 100"));

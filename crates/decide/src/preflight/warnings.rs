@@ -1,6 +1,7 @@
 //! What to be warned of before the start, and what to change.
 
 use super::{PROFILE_REQUESTS_MIN, forecast, is_compared};
+use crate::judge::WINDOW_MS_MAX;
 use crate::normal::{REQUESTS_MIN, SPAN_MS_MIN, suffices};
 use taxiway_model::command::{Refusal, RefusalCode};
 use taxiway_model::evidence::total;
@@ -17,6 +18,10 @@ const ENDPOINT_REQUESTS_MIN: u64 = 30;
 
 /// Endpoint classes with a smaller share are not worth a warning each, in basis points.
 const ENDPOINT_SHARE_BP_MIN: u64 = 100;
+
+/// Requests in a window, in thousandths, below which too many windows have none: with three expected
+/// one in twenty has none.
+const HELD_BACK_MILLI_MIN: u64 = 3_000;
 
 /// The warnings of a start, as the policy wants them: none where nothing is compared.
 pub fn start_warnings(plan: &Plan, normal: Option<&Normal>) -> Vec<String> {
@@ -89,6 +94,7 @@ pub(super) fn of(plan: &Plan, forecast: &Forecast) -> Vec<String> {
         }
         warnings.extend(asks_a_person(plan, step, seen, forecast));
     }
+    warnings.extend(held_back(plan, forecast));
     let first = plan.steps.iter().find(|step| is_compared(plan, step));
     if let (Some(first), [_, _, ..]) = (first, forecast.endpoints.as_slice()) {
         let rare = forecast.endpoints.iter().filter(|endpoint| {
@@ -103,6 +109,21 @@ pub(super) fn of(plan: &Plan, forecast: &Forecast) -> Vec<String> {
     }
     warnings.extend(of_steps(plan));
     warnings
+}
+
+/// A baseline held back that hardly gets a request ages no canary: each window needs some.
+fn held_back(plan: &Plan, forecast: &Forecast) -> Option<String> {
+    let last = plan.steps.last().filter(|step| is_compared(plan, step))?;
+    let rest = u64::from(WeightBp::ALL.bp() - last.weight.bp());
+    let milli = forecast.traffic.as_ref()?.rps_milli * rest / 10_000 * WINDOW_MS_MAX / 1_000;
+    (milli < HELD_BACK_MILLI_MIN).then(|| {
+        format!(
+            "step {} holds too little back: the baseline gets about {} requests in {}, and time without any does not count",
+            last.name,
+            decimal(milli),
+            ForPeople(WINDOW_MS_MAX)
+        )
+    })
 }
 
 fn instead(seen: &StepForecast) -> String {

@@ -11,6 +11,7 @@ use taxiway_model::normal::Normal;
 use taxiway_model::observation::{MetricsStatus, Observed};
 use taxiway_model::policy::{Measure, MetricPolicy, Missing, NOT_COMPARED_BP, Preflight};
 use taxiway_model::time::Timestamp;
+use taxiway_model::weight::WeightBp;
 
 /// Ten minutes of `rps` requests a second, of which one in a thousand fails.
 fn profile(rps: u64) -> Normal {
@@ -224,6 +225,33 @@ fn what_a_silent_metric_means_is_its_owners_to_say() {
     assert!(without.contains("ended Released"), "{without}");
     let advisory = told(|metric| metric.required = false);
     assert!(advisory.contains("ended Released"), "{advisory}");
+}
+
+#[test]
+fn what_is_held_back_keeps_a_live_baseline_until_the_release_is_sealed() {
+    let held_back = || {
+        let mut world = World::serving();
+        let last = world.spec.strategy.steps.last_mut().unwrap();
+        last.weight = WeightBp::new(9_900).unwrap();
+        world
+    };
+    let mut world = held_back();
+    world.release("v2").unwrap();
+    world.wait(150);
+    let told = world.told();
+    assert!(told.contains("split v1 | v2 99%") && told.contains("split v2 | - 0%"), "{told}");
+    assert!(told.contains("ended Released"), "{told}");
+    // A fault that begins on the last step is still seen against the baseline.
+    let mut world = held_back();
+    world.release("v2").unwrap();
+    while world.weight() < 9_900 {
+        world.wait(1);
+    }
+    world.told();
+    world.failing.insert(version("v2"), 200);
+    world.wait(30);
+    let told = world.told();
+    assert!(told.contains("back (Verdict)") && told.contains("against baseline"), "{told}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::route::HeaderRule;
 use crate::service::{Strategy, StrategyKind};
 use crate::weight::WeightBp;
 
+/// The most that may be held back from the last step: beyond, it is a step of its own.
+const HOLDBACK_BP_MAX: u16 = 1_000;
+
 /// Reads the strategy of a service with `replicas` instances; without one it is the canary preset.
 pub(super) fn read(file: &Fields<'_, '_>, replicas: u32, internal: Option<&HeaderRule>) -> Option<Strategy> {
     if file.given("strategy").is_none() {
@@ -33,7 +36,36 @@ pub(super) fn read(file: &Fields<'_, '_>, replicas: u32, internal: Option<&Heade
     if let Some(ms) = retire_after {
         strategy.retire_after_ms = ms;
     }
+    if let Some(share) = fields.share("holdback") {
+        hold_back(&fields, &mut strategy, share);
+    }
     Some(strategy)
+}
+
+/// Leaves the baseline a share on the last step, so that there is something to compare with.
+fn hold_back(fields: &Fields<'_, '_>, strategy: &mut Strategy, share: u16) {
+    let problem = |code, message: &str, hint: &str| fields.problem(code, "holdback", message, hint);
+    if !matches!(strategy.kind, StrategyKind::Canary | StrategyKind::BlueGreen) {
+        problem(
+            Code::Conflict,
+            "the old version does not run any more on the last step",
+            "use it with a canary",
+        );
+        return;
+    }
+    if share == 0 || share > HOLDBACK_BP_MAX {
+        problem(Code::OutOfRange, "a share above 0% and at most 10% is held back", "1% is usual");
+        return;
+    }
+    let rest = WeightBp::new(WeightBp::ALL.bp() - share).expect("at most a tenth is taken away");
+    if strategy.steps.iter().rev().skip(1).any(|step| step.weight > rest) {
+        problem(Code::Conflict, "the step before the last has more than would be left", "hold back less");
+        return;
+    }
+    if let Some(last) = strategy.steps.last_mut() {
+        last.weight = rest;
+        last.analysis = true;
+    }
 }
 
 fn preset(

@@ -41,6 +41,15 @@ const MISTAKES: &[Mistake] = &[
     ("strategy: {preset: canary, steps: []}", Code::Conflict, 7, 35, "strategy.steps", "remove `preset`"),
     ("strategy: {bake: [1s, 2s]}", Code::Conflict, 7, 18, "strategy.bake", "2 times for 4 steps"),
     ("strategy: {approval: [canary-6]}", Code::BadValue, 7, 22, "strategy.approval", "canary-1, canary-5"),
+    ("strategy: {holdback: 11%}", Code::OutOfRange, 7, 22, "strategy.holdback", "1% is usual"),
+    (
+        "strategy: {preset: rolling, holdback: 1%}",
+        Code::Conflict,
+        7,
+        39,
+        "strategy.holdback",
+        "use it with a canary",
+    ),
     ("strategy: {steps: []}", Code::BadValue, 7, 19, "strategy.steps", "no steps"),
     (
         "strategy:\n  steps:\n    - weight: 50%\n    - weight: 20%\n    - weight: 100%",

@@ -96,6 +96,7 @@ fn every_key_reaches_the_description() {
         (5_000, 20_000, 15_000)
     );
     assert_eq!(analysis.exclusion_at(WeightBp::percent(50)), Some(15_000));
+    assert_eq!(analysis.preflight, taxiway_model::policy::Preflight::Refuse);
     let metric = |name: &str| analysis.metrics.iter().find(|m| m.name.as_str() == name).unwrap();
     let errors = metric("error_rate");
     assert_eq!((errors.tolerance_bp, errors.red_bp, errors.slack_ppm), (10_500, 30_000, 500));
@@ -127,6 +128,9 @@ fn presets_are_taken_by_name_and_changed_in_place() {
     let each = with("{bake: [1s, 2s, 3s, 4s], retire_after: 5m}");
     assert_eq!(each.steps.iter().map(|step| step.bake_ms).collect::<Vec<_>>(), [1_000, 2_000, 3_000, 4_000]);
     assert_eq!(each.retire_after_ms, 300_000);
+    let held_back = with("{preset: canary, holdback: 1%}");
+    let last = held_back.steps.last().unwrap();
+    assert_eq!((last.weight.bp(), last.analysis), (9_900, true));
     let flip = with("{preset: blue-green, bake: 5s}");
     assert_eq!(flip.steps.iter().map(|step| step.bake_ms).collect::<Vec<_>>(), [0, 5_000]);
     let judged = with("{preset: rolling, analysis: true, bake: 5s}");

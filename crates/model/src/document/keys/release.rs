@@ -59,6 +59,12 @@ pub(in crate::document) static STRATEGY: Section = Section {
             "Steps of the preset that a person has to promote.",
         ),
         key(
+            "holdback",
+            Kind::Share,
+            Need::From("nothing: the last step has everything"),
+            "Share that the old version keeps on the last step, up to 10%: a live baseline until the release is sealed.",
+        ),
+        key(
             "retire_after",
             Kind::Span,
             Need::From("24 h for blue-green, else 0 s"),
