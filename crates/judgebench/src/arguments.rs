@@ -64,7 +64,7 @@ impl Arguments {
         }
         // Ten thousand healthy runs put the upper limit of 1.0 % at 1.2 %.
         let (healthy, faulty) = match (parsed.part, parsed.quick) {
-            (Part::Verdicts, true) => (8_000, 500),
+            (Part::Verdicts, true) => (6_000, 400),
             (Part::Verdicts, false) => (10_000, 2_000),
             (Part::Latency, _) => (0, 300),
             (Part::Power, _) => (0, 1_000),

@@ -5,7 +5,8 @@
 //! it could overflow), and the quantile of its maximum is the threshold. [`Events`] looks after every bad request, which
 //! bounds any windows from above; [`Windows`] looks after each of 3,600 windows, which needs less where a window holds many.
 
-use taxiway_stats::reject::{ALTERNATIVES, FIRST, RATIOS, WEIGHTS};
+use taxiway_stats::reject::{self, ALTERNATIVES, FIRST, RATIOS, WEIGHTS};
+use taxiway_stats::{Arm, FULL_CANARY, FULL_S, Window, latency};
 
 use crate::random::{Poisson, Random};
 
@@ -140,6 +141,67 @@ impl Process for Windows {
     }
 }
 
+/// The average over quantiles of latency at one share and traffic, looked at after each of [`WINDOWS`] windows.
+///
+/// On the null's boundary, canary / (1 + tolerance) distributed as the baseline, the requests of both sides fall into the
+/// same four stretches between the quantiles' thresholds, whatever the distribution; and a faster canary has fewer slow
+/// requests at every threshold, so that its evidence is smaller path by path: the boundary is the worst case.
+#[derive(Debug)]
+struct Latencies {
+    share: f64,
+    rps: f64,
+    test: reject::Test,
+    /// Requests of canary and baseline in each stretch, from the median up.
+    stretches: [[Poisson; 4]; 2],
+}
+
+impl Latencies {
+    fn new(share: f64, rps: f64) -> Self {
+        let test =
+            reject::Test::new(1.0, 0.0, WINDOWS as f64).and_then(|test| test.weighted(latency::WEIGHTS));
+        let side = |rps: f64| [0.5, 0.45, 0.04, 0.01].map(|part| Poisson::new(rps * part));
+        let stretches = [side(rps * share), side(rps * (1.0 - share))];
+        Self { share, rps, test: test.expect("fixed numbers within bounds"), stretches }
+    }
+}
+
+impl Process for Latencies {
+    fn key(&self) -> [u64; 2] {
+        [self.share.to_bits(), self.rps.to_bits()]
+    }
+
+    fn maximum(&self, random: &mut Random) -> f64 {
+        let mut states = [self.test.start(), self.test.start(), self.test.start()];
+        let mut largest: f64 = 1.0;
+        let (mut open, mut open_s) = ([[0; 4]; 2], 0.0);
+        for _ in 0..WINDOWS {
+            for (sum, side) in open.iter_mut().zip(&self.stretches) {
+                for (sum, stretch) in sum.iter_mut().zip(side) {
+                    *sum += stretch.draw(random);
+                }
+            }
+            open_s += 1.0;
+            let total = |side: [u64; 4]| side.iter().sum::<u64>();
+            if total(open[0]) < FULL_CANARY && open_s < FULL_S {
+                continue;
+            }
+            let mut evidence = 0.0;
+            for (number, (state, q)) in states.iter_mut().zip(latency::QUANTILES).enumerate() {
+                let arm = |side: [u64; 4]| Arm { total: total(side), bad: side[number + 1..].iter().sum() };
+                let window = Window { canary: arm(open[0]), baseline: arm(open[1]) };
+                self.test.fold_expecting(state, &window, 1.0 - q, open_s);
+                evidence += libm::exp(self.test.ln_evidence(state)) / latency::QUANTILES.len() as f64;
+            }
+            largest = largest.max(evidence);
+            if evidence >= CEILING {
+                break;
+            }
+            (open, open_s) = ([[0; 4]; 2], 0.0);
+        }
+        largest
+    }
+}
+
 /// Parts and expected bad requests of the table.
 pub const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
 /// Columns of the table.
@@ -148,9 +210,16 @@ pub const ERRORS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5]
 /// Columns of the windows' table: bad requests expected in a window.
 pub const WINDOW_ERRORS: [f64; 4] = [3.0, 10.0, 30.0, 100.0];
 
-/// Prints both tables for each of `alphas`, a row per part; `runs` for up to 3,000 bad requests, a tenth beyond, half for
-/// windows.
+/// Requests per second of both sides: columns of the latency table.
+pub const RPS: [f64; 3] = [10.0, 100.0, 1_000.0];
+
+/// Prints the tables for each of `alphas`, a row per part; `runs` for up to 3,000 bad requests, a tenth beyond, half for
+/// windows, a fiftieth for latency.
 pub fn print(alphas: &[f64], runs: u64, seed: u64) {
+    for share in PARTS {
+        let columns = RPS.map(|rps| thresholds(&Latencies::new(share, rps), alphas, runs / 50, seed));
+        print_rows("latency", share, alphas, &columns);
+    }
     for part in PARTS {
         let columns =
             WINDOW_ERRORS.map(|errors| thresholds(&Windows::new(part, errors), alphas, runs / 2, seed));

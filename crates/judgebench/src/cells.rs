@@ -87,8 +87,17 @@ impl Group {
         self.scenario
     }
 
+    /// How much of it is run: the scenarios with a bound to be held all of it, the others, of which there are more, less.
+    fn of(&self, size: Size) -> Size {
+        if matches!(self.scenario, Scenario::Constant | Scenario::Ramp | Scenario::Late) {
+            return size;
+        }
+        Size { healthy: (size.healthy * 2 / 5).max(1), faulty: (size.faulty / 4).max(1) }
+    }
+
     /// Runs the group's cells, all judges on the same canaries.
     pub fn run(&self, size: Size, seed: u64) -> Vec<Outcome> {
+        let size = self.of(size);
         let mut healthy: Vec<Arm> = Vec::new();
         let mut outcomes = Vec::new();
         for ratio in self.ratios {

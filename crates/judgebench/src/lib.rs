@@ -16,6 +16,7 @@
 pub mod calibrate;
 pub mod cells;
 pub mod dependence;
+pub mod golden;
 pub mod judges;
 pub mod latency;
 pub mod parallel;
@@ -29,8 +30,10 @@ mod arguments;
 use std::process::ExitCode;
 
 pub use arguments::{Arguments, Part};
+use traffic::Scenario;
 
-/// Runs the benchmark as the arguments (without the program's name) say; exit code 2 for arguments it does not know.
+/// Runs the benchmark as the arguments (without the program's name) say; exit code 2 for arguments it does not know, 1 when
+/// this build judges otherwise than the test suite's.
 pub fn run(arguments: &[String]) -> ExitCode {
     let arguments = match Arguments::parse(arguments) {
         Ok(arguments) => arguments,
@@ -39,6 +42,16 @@ pub fn run(arguments: &[String]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let digest = match verified() {
+        Ok(digest) => digest,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if !arguments.json {
+        println!("judgements as in the test suite: {digest}\n");
+    }
     match arguments.part {
         Part::Verdicts => verdicts(&arguments),
         Part::Latency => latency::print(arguments.faulty, arguments.seed),
@@ -48,11 +61,22 @@ pub fn run(arguments: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Fails when this build judges otherwise than the one whose digest the test suite asserts.
+fn verified() -> Result<String, String> {
+    let found = golden::digest();
+    if found == golden::DIGEST {
+        return Ok(found);
+    }
+    Err(format!("judgements differ from the recorded ones: {found} instead of {}", golden::DIGEST))
+}
+
 fn verdicts(arguments: &Arguments) {
     let size = cells::Size { healthy: arguments.healthy, faulty: arguments.faulty };
     let mut all = Vec::new();
-    let wanted =
-        |group: &cells::Group| arguments.scenario.is_none_or(|scenario| scenario == group.scenario());
+    // An object does not name its scenario, so that without one being asked for they are benchmark B1's.
+    let alone = arguments.json.then_some(Scenario::Constant);
+    let asked = arguments.scenario.or(alone);
+    let wanted = |group: &cells::Group| asked.is_none_or(|scenario| scenario == group.scenario());
     for group in cells::groups(arguments.quick).into_iter().filter(wanted) {
         let outcomes = group.run(size, arguments.seed);
         if arguments.json {

@@ -10,17 +10,14 @@ pub fn json(outcome: &Outcome) -> String {
     let rounded = |value: Option<f64>| number(value.map(|value| (value * 100.0).round() / 100.0));
     format!(
         concat!(
-            r#"{{"scenario":"{}","base":{},"rps":{},"ratio":{},"judge":"{}","runs":{},"false_alarm":{},"#,
-            r#""false_alarm_high":{},"detected":{},"median_s":{},"mean_s":{},"bound_s":{}}}"#
+            r#"{{"base":{},"rps":{},"ratio":{},"judge":"{}","false_alarm":{},"#,
+            r#""detected":{},"median_s":{},"mean_s":{},"bound_s":{}}}"#
         ),
-        outcome.cell.scenario.name(),
         outcome.cell.base,
         outcome.cell.rps,
         outcome.cell.ratio,
         outcome.judge,
-        outcome.runs,
         outcome.false_alarm,
-        (outcome.false_alarm_high * 1e5).round() / 1e5,
         number(outcome.detected),
         rounded(outcome.median_s),
         rounded(outcome.mean_s),

@@ -15,7 +15,7 @@ pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// Weights of [`reject::RATIOS`] (odds of exceeding the threshold): a slower canary doubles the requests beyond the median's
 /// threshold at most, so small ratios count for more than among error rates.
-const WEIGHTS: [f64; reject::ALTERNATIVES] = [0.24, 0.2, 0.17, 0.14, 0.15, 0.1];
+pub const WEIGHTS: [f64; reject::ALTERNATIVES] = [0.24, 0.2, 0.17, 0.14, 0.15, 0.1];
 
 /// Requests that the quantile itself counts for in the guess of the share above its threshold.
 const QUANTILE_WEIGHT: f64 = 20.0;

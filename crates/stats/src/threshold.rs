@@ -168,6 +168,14 @@ const HALF: Tables = Tables { events: [
     [139.3, 95.7, 60.3, 30.6],
 ] };
 
+/// The same for the average over quantiles of latency, by the canary's share ([`PARTS`]): the largest of 10, 100 and 1,000
+/// requests per second, 2,400 canaries each (`judgebench calibrate`, seed 20261120). At one half it was not simulated to the
+/// end, and Ville's stands.
+const LATENCY_WHOLE: [f64; PARTS.len()] = [61.4, 67.0, 79.9, 66.5, 100.0];
+
+/// For `alpha` of 0.5 %.
+const LATENCY_HALF: [f64; PARTS.len()] = [135.2, 142.0, 175.7, 155.9, 200.0];
+
 /// What is known of a canary before it starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
@@ -213,6 +221,30 @@ impl Calibrated {
         // Half as much again, so that a faulty canary's own errors do not end the calibrated range.
         let errors_max = 1.5 * errors + 3.0 * errors.sqrt() + 5.0;
         Ok(Self { ln_inside: inside, ln_after: ville(alpha * (1.0 - SPENT)), errors_max })
+    }
+
+    /// The threshold for the average over the quantiles of [`crate::latency`] at default weights, for requests that are slow
+    /// independently of each other. Counted in windows: [`Calibrated::ln_at`] takes their number here.
+    ///
+    /// A canary faster than tolerated has fewer slow requests at every threshold, so its evidence is smaller path by path:
+    /// the boundary, on which the table was simulated, is the worst case, and there the counts are the same for every
+    /// distribution. Tables as in [`Calibrated::new`]; beyond an hour of windows it is [`ville`].
+    pub fn latency(alpha: f64, shares: [f64; 2], windows: f64) -> Result<Self, Error> {
+        Error::unless(alpha > 0.0 && alpha < 1.0, "alpha", alpha, "between 0 and 1")?;
+        for share in shares {
+            Error::unless(share > 0.0 && share < 1.0, "share", share, "between 0 and 1")?;
+        }
+        let plain = Self::none(alpha);
+        let row = if alpha >= 0.01 { &LATENCY_WHOLE } else { &LATENCY_HALF };
+        let (low, high) = (shares[0].min(shares[1]), shares[0].max(shares[1]));
+        let first = PARTS.iter().rposition(|part| *part <= low).unwrap_or(0);
+        let Some(last) = PARTS.iter().position(|part| *part >= high - 1e-12) else { return Ok(plain) };
+        let inside = row[first..=last.max(first)].iter().copied().fold(0.0, f64::max);
+        let inside = ln(MARGIN * inside);
+        if alpha < 0.005 || windows > WINDOWS_MAX || inside >= plain.ln_inside {
+            return Ok(plain);
+        }
+        Ok(Self { ln_inside: inside, ln_after: ville(alpha * (1.0 - SPENT)), errors_max: WINDOWS_MAX })
     }
 
     /// No calibration: [`ville`] throughout.

@@ -4,7 +4,7 @@
 use super::Question;
 use super::finding::{self, Figures, Rule, Tests, times};
 use super::noise::{self, Noise};
-use super::prior::Prior;
+use super::prior::{self, Prior};
 use super::trailing::Trailing;
 use taxiway_model::counts::Histogram;
 use taxiway_model::evidence::Classes;
@@ -12,6 +12,7 @@ use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
 use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
 use taxiway_stats::latency::{Exceedance, Past};
+use taxiway_stats::threshold::Calibrated;
 use taxiway_stats::{Arm, Window, exclude, latency, reject};
 
 /// Requests below which a quantile of the time just past is not held against an absolute band.
@@ -33,6 +34,9 @@ pub(super) struct Evidence {
     tolerance: Compared,
     /// Under `strict` nobody asks for it: whatever is shown goes back.
     red: Option<Compared>,
+    threshold: Calibrated,
+    /// Windows in which both sides had traffic.
+    windows: u32,
     past: Past,
     /// By the ratio that must be excluded: evidence that slow requests are fewer than that many
     /// times the baseline's.
@@ -95,10 +99,13 @@ impl Evidence {
         });
         let past = prior.map(|prior| buckets(&prior.seen(metric).latency)).unwrap_or_default();
         let noise = known.map_or_else(Noise::new, Noise::known);
+        let threshold = prior::latency_threshold(finding::alpha(policy, metric), prior);
         let part = if known == Some(1.0) { WINDOW_PART_CALM } else { WINDOW_PART };
         Self {
             tolerance: compared(metric.tolerance_bp),
             red: (policy.profile != Profile::Strict).then(|| compared(metric.red_bp)),
+            threshold,
+            windows: 0,
             past: Past { before: past, ..Past::default() },
             excluded: excluded.collect(),
             paired: [Vec::new(), Vec::new()],
@@ -107,7 +114,7 @@ impl Evidence {
             judged_ms: 0,
             bands: Bands::of(metric),
             noise: vec![noise; latency::QUANTILES.len()],
-            cap: finding::needed_against(policy, metric) * part,
+            cap: threshold.ln_at(0.0) * part,
         }
     }
 
@@ -137,6 +144,7 @@ impl Evidence {
         self.bands.fold(&ranked, span_ms);
         self.past.remember(&sides[1], elapsed_s);
         let both = ranked.iter().all(|side| side.total() > 0);
+        self.windows = self.windows.saturating_add(u32::from(both));
         let sums = if both { &mut self.paired } else { &mut self.alone };
         for (sum, side) in sums.iter_mut().zip(&sides) {
             histogram::merge(sum, side);
@@ -151,7 +159,7 @@ impl Evidence {
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
         let q = quantile(metric);
-        let against_needed = finding::needed_against(policy, metric);
+        let against_needed = self.threshold.ln_at(f64::from(self.windows));
         let is_shown = self.tolerance.ln_evidence >= against_needed;
         Tests {
             against: self.tolerance.ln_evidence,

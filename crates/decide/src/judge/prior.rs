@@ -123,6 +123,16 @@ impl Prior<'_> {
     }
 }
 
+/// When evidence of slowness is enough: calibrated where the profile has seen slow requests come
+/// independently of each other, and the plan knows the share; else Ville's.
+pub(super) fn latency_threshold(alpha: f64, prior: Option<Prior<'_>>) -> Calibrated {
+    let calm = prior.filter(|prior| prior.slow_dispersion() == Some(1.0));
+    let known = calm.and_then(|prior| prior.outlook.shares.map(|shares| (shares, prior.outlook.horizon_s())));
+    let Some((shares, windows)) = known else { return Calibrated::none(alpha) };
+    let shares = shares.map(|share| f64::from(share.bp()) / 1e4);
+    Calibrated::latency(alpha, shares, windows).unwrap_or_else(|_| Calibrated::none(alpha))
+}
+
 fn known_dispersion(milli: Option<u64>) -> Option<f64> {
     milli.map(|milli| (milli as f64 / 1e3).clamp(1.0, 1e6))
 }

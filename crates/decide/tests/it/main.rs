@@ -6,6 +6,7 @@ mod canary;
 mod checks;
 mod feedback;
 mod measures;
+mod numbers;
 mod people;
 mod properties;
 mod rules;

@@ -15,7 +15,7 @@ use crate::traffic::{Cell, HORIZON_S, Run};
 const ALPHA: f64 = 0.01;
 
 /// The endpoint class of requests that none is declared for.
-const CLASS: &str = "other";
+pub const CLASS: &str = "other";
 
 /// Our judge as a release runs it: `taxiway_decide::judge`, windows closed by its rule, evidence folded, a look at every
 /// window. The policy is the profile `strict` for the error rate, alpha 1 %.

@@ -1,5 +1,6 @@
 use taxiway_judgebench::Arguments;
 use taxiway_judgebench::cells::{self, Size};
+use taxiway_judgebench::golden;
 use taxiway_judgebench::judges::{Judge, Strict};
 use taxiway_judgebench::random::{Poisson, Random};
 use taxiway_judgebench::report;
@@ -111,7 +112,7 @@ fn json_has_the_promised_fields() {
     let outcomes = cells::groups(true)[0].run(Size { healthy: 5, faulty: 5 }, 1);
     let healthy = report::json(&outcomes[0]);
     assert!(
-        healthy.starts_with(r#"{"scenario":"constant","base":0.01,"rps":100,"ratio":1,"judge":"taxiway","#),
+        healthy.starts_with(r#"{"base":0.01,"rps":100,"ratio":1,"judge":"taxiway","false_alarm":0,"#),
         "{healthy}"
     );
     assert!(
@@ -123,4 +124,10 @@ fn json_has_the_promised_fields() {
         assert!(last.contains(&format!("\"{field}\":")), "{last}");
     }
     assert!(report::markdown(&outcomes).contains("| 1% | 100 | 2x | 251 |"));
+}
+
+/// The release build's bench finds the same digest, or fails.
+#[test]
+fn judgements_are_the_same_bytes_in_every_run_and_build() {
+    assert_eq!(golden::digest(), golden::DIGEST);
 }
