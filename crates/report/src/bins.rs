@@ -67,6 +67,7 @@ pub fn of(recording: &Recording, until_ms: u64) -> Vec<Bin> {
             whole || (bin.to_ms <= until_ms && seen.at_ms > until_ms)
         };
         if bins.last().is_none_or(full) {
+            join_short(&mut bins, wanted);
             bins.push(Bin { from_ms: from, ..Bin::default() });
         }
         let bin = bins.last_mut().expect("one was just made where there was none");
@@ -75,7 +76,23 @@ pub fn of(recording: &Recording, until_ms: u64) -> Vec<Bin> {
         bin.baseline.merge(&seen.window.baseline_total());
         bin.seen.push(index);
     }
+    join_short(&mut bins, wanted);
     bins
+}
+
+/// A last bin with hardly any requests, cut off by the verdict, goes to the one before it.
+fn join_short(bins: &mut Vec<Bin>, wanted: u64) {
+    if bins.len() < 2 || bins.last().is_some_and(|last| last.canary.requests * 2 >= wanted) {
+        return;
+    }
+    if let Some(short) = bins.pop()
+        && let Some(before) = bins.last_mut()
+    {
+        before.to_ms = short.to_ms;
+        before.canary.merge(&short.canary);
+        before.baseline.merge(&short.baseline);
+        before.seen.extend(short.seen);
+    }
 }
 
 impl Bin {

@@ -37,10 +37,11 @@ pub(crate) struct Chart {
 
 /// Which line is which side.
 fn sides_legend(report: &Report) -> Vec<(&'static str, String)> {
-    let subject = &report.subject;
-    let mut legend = vec![("canary", format!("canary {}", subject.canary))];
-    if let Some(name) = &subject.baseline {
-        legend.push(("baseline", format!("baseline {name}")));
+    let named =
+        |side: &str, name: &str| if name == side { name.to_owned() } else { format!("{side} {name}") };
+    let mut legend = vec![("canary", named("canary", &report.subject.canary))];
+    if let Some(name) = &report.subject.baseline {
+        legend.push(("baseline", named("baseline", name)));
     }
     legend
 }

@@ -223,7 +223,7 @@ fn judges(rows: &[Row]) -> String {
         let more = if row.exposure.at_least { "+" } else { "" };
         let _ = write!(
             text,
-            "<tr><th scope=\"row\">{}</th><td class=\"{}\"><b>{} {}</b></td><td>{}</td><td>{}{more}</td><td>{}{more}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td class=\"{}\"><b>{} {}</b></td><td data-of=\"after\">{}</td><td data-of=\"requests\">{}{more}</td><td data-of=\"failed\">{}{more}</td><td>{}</td></tr>",
             escape(&row.judge),
             tone(row.decision.verdict),
             sign(row.decision.verdict),

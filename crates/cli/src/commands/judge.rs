@@ -139,7 +139,7 @@ impl From<ProfileName> for Profile {
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let metric = MetricName::new(args.metric.clone())?;
-    let ([canary, baseline], of) = sides(args, &metric)?;
+    let ([canary, baseline], names, of) = sides(args, &metric)?;
     let windows = windows::of([&canary, &baseline], &metric, args.align)?;
     let weight = args.share.unwrap_or_else(|| counted_share(&windows.seen));
     let has = Has {
@@ -157,8 +157,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         format: FORMAT,
         name: format!("share {weight}"),
         of,
-        canary: "canary".to_owned(),
-        baseline: Some("baseline".to_owned()),
+        canary: names[0].clone(),
+        baseline: Some(names[1].clone()),
         started_us: (windows.started_us > 1_000_000_000_000_000).then_some(windows.started_us),
         steps: vec![step],
         policy: None,
@@ -185,8 +185,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     })
 }
 
-/// Both sides' figures, canary first, and where they come from.
-fn sides(args: &Args, metric: &MetricName) -> Result<([Series; 2], String), CliError> {
+/// Both sides' figures and names, canary first, and where they come from.
+fn sides(args: &Args, metric: &MetricName) -> Result<([Series; 2], [String; 2], String), CliError> {
     if let Some(url) = &args.range.prometheus {
         let now_s = || jiff::Timestamp::now().as_microsecond() as f64 / 1e6;
         let asked = range::Asked {
@@ -202,7 +202,10 @@ fn sides(args: &Args, metric: &MetricName) -> Result<([Series; 2], String), CliE
         let (canary, baseline) = (labels(&args.range.canary), labels(&args.range.baseline));
         let (mut sides, query) = range::read(&asked, [&canary, &baseline])?;
         sides[0].notes.push(format!("{}: {}", query.text, query.shape.words()));
-        return Ok((sides, url.clone()));
+        let value =
+            |pairs: &[(String, String)]| pairs.first().map(|(_, value)| value.clone()).unwrap_or_default();
+        let names = [value(&args.range.canary), value(&args.range.baseline)];
+        return Ok((sides, names, url.clone()));
     }
     let (Some(baseline), Some(canary)) = (&args.baseline_file, &args.canary_file) else {
         return Err(CliError::new(
@@ -212,13 +215,25 @@ fn sides(args: &Args, metric: &MetricName) -> Result<([Series; 2], String), CliE
         .hint("taxiway judge baseline.csv canary.csv"));
     };
     let reading = Reading { unit: args.unit, cumulative: args.cumulative };
-    let of = format!("{} against {}", canary.display(), baseline.display());
+    let of = format!("{}, {}", canary.display(), baseline.display());
+    let names = named(canary, baseline);
     let (canary, baseline) = (offline::side(canary, reading)?, offline::side(baseline, reading)?);
     if canary.has != baseline.has {
         let why = format!("{of}: the two hold different figures");
         return Err(CliError::new(Code::BadSeries, why).hint("give both files the same columns"));
     }
-    Ok(([canary, baseline], of))
+    Ok(([canary, baseline], names, of))
+}
+
+/// Names of the two sides: those of the files, where they tell them apart.
+fn named(canary: &Path, baseline: &Path) -> [String; 2] {
+    let stem =
+        |file: &Path| file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let names = [stem(canary), stem(baseline)];
+    if names[0] == names[1] || names.iter().any(|name| name.is_empty() || name == "-") {
+        return ["canary".to_owned(), "baseline".to_owned()];
+    }
+    names
 }
 
 /// The canary's part of the requests while both sides had some; half where nobody counts any.

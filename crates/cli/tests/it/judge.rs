@@ -144,7 +144,7 @@ fn huge_counts_growing_counts_and_latencies_are_judged() {
     };
     let said = judged(&bed, &slow(1), &slow(2), &[]);
     assert_eq!(said.code, 5, "{said:?}");
-    assert!(said.out.contains("latency_p95  canary is slower"), "{}", said.out);
+    assert!(said.out.contains("latency_p95  c is slower"), "{}", said.out);
     let buckets = |slow: u64| {
         let row = |at: u64| format!("{at},{},{},1000\n", 900 - slow, 990 - slow / 2);
         format!("time,le_0.1,le_0.5,le_inf\n{}", (0..300).map(row).collect::<String>())
@@ -241,7 +241,7 @@ fn histogram_logs_are_judged() {
     let said = bed.run(&["judge", "b.hlog", "c.hlog"]);
     assert_eq!(said.code, 5, "{said:?}");
     assert!(
-        said.out.contains("latency_p95  canary is slower") && said.out.contains("microseconds"),
+        said.out.contains("latency_p95  c is slower") && said.out.contains("microseconds"),
         "{}",
         said.out
     );
