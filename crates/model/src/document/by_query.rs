@@ -90,6 +90,13 @@ pub(super) fn apply(
     fields.path("file");
     let Some(Included { config, queries }) = included else { return };
     if let Some(mut source) = source::beside(fields, &policy.sources) {
+        let plain = queries.iter().filter(|_| !matches!(source.api, Api::Prometheus { .. }));
+        for query in plain {
+            if let Some((message, hint)) = source::fault(&source, &query.text) {
+                let message = format!("`{}`: {message}", query.metric);
+                fields.problem(Code::BadValue, "source", &message, hint);
+            }
+        }
         if let Some(known) = policy.sources.iter_mut().find(|known| known.name == source.name) {
             known.queries.extend(queries.iter().cloned());
         } else {

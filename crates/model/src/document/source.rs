@@ -298,6 +298,17 @@ fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: As
     Some(Query { metric, text: expression.clone(), shape: value_shape(source, expression) })
 }
 
+/// What is wrong with a query that a `CanaryConfig` puts to a source as it is.
+pub(super) fn fault(source: &Source, text: &str) -> Option<(String, &'static str)> {
+    if !source.api.tells_apart(source) && !source.tells_apart(text) {
+        return Some((
+            "both sides would be asked the same".to_owned(),
+            "put `{version}` where the version stands",
+        ));
+    }
+    form(&source.api, Asked::Value, text).err()
+}
+
 /// Whether a query has the form its source understands, as far as that can be known.
 fn form(api: &Api, asked: Asked, text: &str) -> Result<(), (String, &'static str)> {
     let told = |what: &str, why: String, hint| Err((format!("this is no {what}: {why}"), hint));

@@ -239,7 +239,7 @@ fn what_does_not_fit_together_is_told() {
         "analysis: {file: a, source: {prometheus: {url: 'http://p'}, canary: {a: b}, baseline: {a: b}}}";
     assert!(told(same).contains("both sides would be the same series"), "{}", told(same));
     let kind = "analysis: {file: a, source: {canary: {a: b}}}";
-    assert!(told(kind).contains("one of `prometheus`, `json`"), "{}", told(kind));
+    assert!(told(kind).contains("one of `prometheus`, `datadog`"), "{}", told(kind));
     let alone = document::read(format!("{SERVICE}{NAMES_IT}").as_bytes(), "/srv").expect_err("not read");
     assert!(alone[0].message.contains("was not read"), "{alone:?}");
     let unused = document::read(
@@ -247,4 +247,27 @@ fn what_does_not_fit_together_is_told() {
         "/srv",
     );
     assert!(unused.expect_err("unused")[0].message.contains("nothing is asked"));
+}
+
+#[test]
+fn the_source_of_the_file_may_be_one_of_the_named_ones() {
+    let sources = "sources: {p: {prometheus: {url: 'http://p:9090'}}, j: {json: {url: 'http://h/'}}}";
+    let named = format!("{SERVICE}analysis: {{file: canary.yaml, source: p, {sources}}}\n");
+    let found = document::named(named.as_bytes(), "/srv").expect("it names one");
+    assert!(found.is_promql && found.labels.contains("version"));
+    let told = |more: &str| {
+        let problems = service(GIVEN, more).expect_err("this does not fit");
+        problems.iter().map(|problem| format!("{problem}")).collect::<Vec<_>>().join("\n")
+    };
+    let unused = told(&format!("analysis: {{file: canary.yaml, source: p, {sources}}}\n"));
+    assert!(unused.contains("analysis.sources.j: nothing is asked of this source"), "{unused}");
+    let missing = told(&format!("analysis: {{file: canary.yaml, source: q, {sources}}}\n"));
+    assert!(missing.contains("there is no source `q`"), "{missing}");
+    // What is put to a source as it is has to tell the sides apart, too.
+    let same = told(&format!("analysis: {{file: canary.yaml, source: j, {sources}}}\n"));
+    assert!(same.contains("`error_rate`: both sides would be asked the same"), "{same}");
+    let one = "sources: {p: {prometheus: {url: 'http://p:9090'}}}";
+    let read = service(GIVEN, &format!("analysis: {{file: canary.yaml, source: p, {one}}}\n"));
+    let read = read.unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!((read.analysis.sources.len(), read.analysis.sources[0].queries.len()), (1, 3));
 }

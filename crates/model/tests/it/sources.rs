@@ -102,6 +102,26 @@ fn each_mistake_about_a_source_has_its_place_and_its_hint() {
             "line 6, column 29: analysis.sources.a.json.url: `ftp://h` is not an http(s) URL",
         ),
         (
+            "  sources: {a: {graphite: {url: 'http://h', bucket: 1500ms}}}\n  metrics: {m: {value: 'a.{version}'}}\n",
+            "line 6, column 53: analysis.sources.a.graphite.bucket: a bucket is whole seconds wide",
+        ),
+        (
+            "  sources: {a: {influxdb: {url: 'http://h', org: o}}}\n  metrics: {m: {value: 'from(bucket: \"{version}\")'}}\n",
+            "line 7, column 24: analysis.metrics.m.value: `{from}` is missing",
+        ),
+        (
+            "  sources: {a: {newrelic: {account: 1, api_key: {env: K}}}}\n  metrics: {m: {value: \"SELECT 1 FROM A WHERE v='{version}' since 1\"}}\n",
+            "line 7, column 24: analysis.metrics.m.value: `SINCE` is added by us",
+        ),
+        (
+            "  sources: {a: {logs: {}}}\n  metrics: {m: {value: ERROR}}\n",
+            "line 7, column 24: analysis.metrics.m.value: lines are counted, and give no value",
+        ),
+        (
+            "  sources: {a: {otlp: {}}}\n  metrics: {m: {query: 'rate(x)'}}\n",
+            "line 7, column 24: analysis.metrics.m.query: of OTLP a quantile of a histogram can be asked",
+        ),
+        (
             "  sources: {a: {json: {url: 'http://h/{version}', timeout: 1h}}}\n  metrics: {m: {value: $.x}}\n",
             "line 6, column 60: analysis.sources.a.json.timeout: it lies between 100ms and 5m",
         ),

@@ -78,6 +78,11 @@ fn cloudwatch(fields: &Fields<'_, '_>) -> Option<Api> {
     let [access_key, secret_key] = ["access_key", "secret_key"].map(|key| secret(fields, key));
     let session_token = fields.given("session_token").map(|_| secret(fields, "session_token"));
     let region = region?;
+    let period_s = fields.span("bucket").unwrap_or_default() / 1_000;
+    if period_s % 60 != 0 && ![1, 5, 10, 20, 30].contains(&period_s) {
+        let hint = "write 1s, 5s, 10s, 20s, 30s or a multiple of 60s";
+        fields.problem(Code::OutOfRange, "bucket", "CloudWatch has no period of this length", hint);
+    }
     if !region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         fields.problem(Code::BadValue, "region", "this is not a region", "write one like eu-central-1");
     }
@@ -126,6 +131,9 @@ fn pace(fields: &Fields<'_, '_>, by_time: bool) -> Option<Pace> {
     } else {
         (Some(0), Some(0))
     };
+    if bucket.is_some_and(|ms| ms % 1_000 != 0) {
+        fields.problem(Code::OutOfRange, "bucket", "a bucket is whole seconds wide", "write one like 10s");
+    }
     Some(Pace { interval_ms: interval?, timeout_ms: timeout?, bucket_ms: bucket?, delay_ms: delay? })
 }
 
