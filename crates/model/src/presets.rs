@@ -44,6 +44,10 @@ pub const PRESETS: &[Preset] = &[
     Preset { name: "rolling", summary: "instance by instance, one at a time, each step gated by readiness" },
     Preset { name: "recreate", summary: "stop the old, start the new: an outage, refused in production" },
     Preset {
+        name: "cost",
+        summary: "50 % for a day with as many instances as the baseline has, then 100 %: cost against performance at equal load",
+    },
+    Preset {
         name: "serverless",
         summary: "refused here: it needs functions with weighted aliases as the target",
     },
@@ -93,6 +97,7 @@ pub fn expand(
         "mesh" => canary(&[500, 2_500, 5_000, 10_000].map(|bp| (bp, 15 * MINUTE_MS))),
         "hourly" => canary(&[500, 2_500, 10_000].map(|bp| (bp, HOUR_MS))),
         "promote" => canary(&[(5_000, 15 * MINUTE_MS), (10_000, UNSPECIFIED_MS)]),
+        "cost" => (StrategyKind::Canary, equal_load(replicas), 0),
         "staged" => {
             let team = internal_users.ok_or(Unavailable::InternalUsers)?;
             (StrategyKind::Canary, staged(team), 0)
@@ -143,6 +148,14 @@ fn share(bp: u16) -> WeightBp {
 /// Judged steps of rising weight: basis points and bake time in milliseconds.
 fn ramp(shares: &[(u16, u64)]) -> Vec<Step> {
     shares.iter().map(|(bp, bake_ms)| step(&name_for(share(*bp)), share(*bp), *bake_ms)).collect()
+}
+
+/// A day side by side: what a request costs can be compared where an instance of either side gets as
+/// many of them (R4.9).
+fn equal_load(replicas: u32) -> Vec<Step> {
+    let mut steps = ramp(&[(500, UNSPECIFIED_MS), (5_000, DAY_MS), (10_000, UNSPECIFIED_MS)]);
+    steps[1].instances = Some(replicas);
+    steps
 }
 
 /// The part of the staged sequence (R3.2) that traffic can express.

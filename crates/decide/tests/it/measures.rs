@@ -390,3 +390,92 @@ fn values_have_a_direction_bands_on_both_sides_and_a_unit() {
         assert_eq!(found(&either, vec![value(micro); 30]).verdict, verdict);
     }
 }
+
+#[test]
+fn the_harm_budget_counts_over_all_steps() {
+    let mut policy = policy(MetricPolicy { required: false, ..metric(Measure::ErrorRate) });
+    policy.harm_budget_requests = Some(50);
+    let mut state = State::new(&policy, None);
+    let mut verdict_after = |windows: u32, step: u16, window: &Window, percent: u16| {
+        for _ in 0..windows {
+            let number = state.windows() + 1;
+            let window = Window { number, step, span_ms: 1_000, ..window.clone() };
+            state.fold(&policy, &window, WeightBp::percent(percent));
+        }
+        judge(&policy, &state, Question { step, exclude_bp: None })
+    };
+    let first = verdict_after(30, 0, &requests((100, 1), (900, 0)), 10);
+    assert_eq!(first.verdict, Verdict::Proceed, "thirty so far: {}", first.sentence);
+    let within = verdict_after(10, 1, &requests((500, 2), (500, 0)), 50);
+    assert_eq!(within.verdict, Verdict::Proceed, "fifty so far: {}", within.sentence);
+    let beyond = verdict_after(1, 1, &requests((500, 2), (500, 0)), 50);
+    assert_eq!(beyond.verdict, Verdict::Rollback);
+    assert_eq!(beyond.sentence, "the canary has cost 52 failed requests, the budget is 50");
+}
+
+/// A small generator with a fixed seed: uniform numbers, and normal ones by a sum of twelve.
+struct Dice(u64);
+
+impl Dice {
+    fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+
+    /// Of `total` with this chance each, by the normal approximation; good enough from ten on.
+    fn binomial(&mut self, total: u64, chance: f64) -> u64 {
+        let (mean, variance) = (total as f64 * chance, total as f64 * chance * (1.0 - chance));
+        (mean + variance.sqrt() * self.normal()).round().clamp(0.0, total as f64) as u64
+    }
+}
+
+/// How many of 200 releases that differ in nothing are called worse in 300 windows of a second each.
+fn alarms(policy: &AnalysisPolicy, mut window: impl FnMut(&mut Dice) -> Window) -> usize {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut alarmed = |dice: &mut Dice| {
+        let mut state = State::new(policy, None);
+        (1..=300).any(|number| {
+            let seen = Window { number, span_ms: 1_000, ..window(dice) };
+            state.take(policy, &seen, WeightBp::percent(10));
+            let judgement = judge(policy, &state, Question { step: 0, exclude_bp: None });
+            judgement.verdict >= Verdict::Hold
+        })
+    };
+    (0..200).filter(|_| alarmed(&mut dice)).count()
+}
+
+/// At a rate of 1 % over all looks, 200 releases have two alarms on average and more than seven once
+/// in a thousand times.
+const ALARMS_MAX: usize = 7;
+
+#[test]
+fn healthy_canaries_are_not_called_worse_at_any_look() {
+    let shares = |dice: &mut Dice| {
+        let of = |dice: &mut Dice, total| (total, dice.binomial(total, 0.03));
+        counts(of(dice, 1_000), of(dice, 9_000))
+    };
+    assert!(alarms(&policy(business()), shares) <= ALARMS_MAX, "nothing is tolerated, and nothing is worse");
+    let failures = |dice: &mut Dice| {
+        let of = |dice: &mut Dice, total| (total, dice.binomial(total, 0.001));
+        requests(of(dice, 15_000), of(dice, 135_000))
+    };
+    let burns = policy(burn(Counter::Router));
+    assert!(alarms(&burns, failures) <= ALARMS_MAX, "exactly what the objective allows");
+    let split = |dice: &mut Dice| {
+        let canary = dice.binomial(1_000, 0.1);
+        requests((canary, 0), (1_000 - canary, 0))
+    };
+    assert!(alarms(&policy(compared(Measure::Throughput, 11_000, 20_000)), split) <= ALARMS_MAX);
+    let cpu = |dice: &mut Dice| {
+        let mut of = || (100, (200.0 * (1.0 + 0.2 * dice.normal())).max(1.0) as u32, 0);
+        gauges(&[of()], &[of(), of()], (100, 200))
+    };
+    let nothing_tolerated = compared(Measure::Cpu, 10_000, 20_000);
+    assert!(alarms(&policy(nothing_tolerated), cpu) <= ALARMS_MAX);
+}
