@@ -56,9 +56,11 @@ pub enum Whose {
 /// The stretches so far, as long back as anybody asks.
 #[derive(Debug, Clone, Default)]
 pub struct Tape {
-    stretches: VecDeque<Stretch>,
+    /// Each with the time at which it began.
+    stretches: VecDeque<(u64, Stretch)>,
     keep_ms: u64,
-    seen: [bool; 2],
+    last_ms: u64,
+    began_ms: [Option<u64>; 2],
 }
 
 impl Tape {
@@ -69,32 +71,46 @@ impl Tape {
 
     /// Adds the next stretch; stretches come in rising order of their ends.
     pub fn push(&mut self, stretch: &Stretch) {
-        self.seen[0] |= stretch.canary.total > 0;
-        self.seen[1] |= stretch.baseline.total > 0;
-        self.stretches.push_back(stretch.clone());
-        let oldest = stretch.until_ms.saturating_sub(self.keep_ms);
-        while self.stretches.front().is_some_and(|first| first.until_ms <= oldest) {
+        for (began, side) in self.began_ms.iter_mut().zip([&stretch.canary, &stretch.baseline]) {
+            if began.is_none() && side.total > 0 {
+                *began = Some(self.last_ms);
+            }
+        }
+        // Questions may be about any time since the previous stretch ended.
+        let oldest = self.last_ms.saturating_sub(self.keep_ms);
+        self.stretches.push_back((self.last_ms, stretch.clone()));
+        self.last_ms = stretch.until_ms;
+        while self.stretches.front().is_some_and(|(_, first)| first.until_ms <= oldest) {
             self.stretches.pop_front();
         }
     }
 
-    /// What a side did in the stretches that end after `from_ms` and at or before `to_ms`.
+    /// What a side did in the stretches that lie between `from_ms` and `to_ms`, wholly or in part: nobody knows when
+    /// within a stretch something happened.
     pub fn sum(&self, whose: Whose, from_ms: u64, to_ms: u64) -> Side {
+        self.of(whose, |began_ms, until_ms| until_ms > from_ms && began_ms < to_ms)
+    }
+
+    /// What a side did in the stretches that end after `from_ms` and at or before `to_ms`, so that points one after the
+    /// other count nothing twice.
+    pub fn point(&self, whose: Whose, from_ms: u64, to_ms: u64) -> Side {
+        self.of(whose, |_, until_ms| until_ms > from_ms && until_ms <= to_ms)
+    }
+
+    fn of(&self, whose: Whose, is_within: impl Fn(u64, u64) -> bool) -> Side {
         let mut sum = Side::default();
-        for stretch in &self.stretches {
-            if stretch.until_ms > from_ms && stretch.until_ms <= to_ms {
-                sum.add(match whose {
-                    Whose::Canary => &stretch.canary,
-                    Whose::Baseline => &stretch.baseline,
-                });
-            }
+        for (_, stretch) in self.stretches.iter().filter(|(began, it)| is_within(*began, it.until_ms)) {
+            sum.add(match whose {
+                Whose::Canary => &stretch.canary,
+                Whose::Baseline => &stretch.baseline,
+            });
         }
         sum
     }
 
-    /// Whether a side has had a request at all: before its first one a source has no series of it.
-    pub fn has_begun(&self, whose: Whose) -> bool {
-        self.seen[usize::from(whose == Whose::Baseline)]
+    /// Whether a side can have had a request before `at_ms`: until its first one a source has no series of it.
+    pub fn has_begun(&self, whose: Whose, at_ms: u64) -> bool {
+        self.began_ms[usize::from(whose == Whose::Baseline)].is_some_and(|began_ms| began_ms < at_ms)
     }
 }
 

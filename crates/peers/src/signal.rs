@@ -41,16 +41,6 @@ pub enum Reading {
     Value(f64),
 }
 
-impl Reading {
-    /// The number; NaN where there is none.
-    pub fn or_nan(self) -> f64 {
-        match self {
-            Self::Empty => f64::NAN,
-            Self::Value(value) => value,
-        }
-    }
-}
-
 impl Signal {
     /// The signal that words such as `error_rate`, `success_rate`, `latency_p99_ms` name, or a metric of that name.
     pub fn of_words(words: &str) -> Self {
@@ -115,10 +105,15 @@ impl Signal {
         if let Self::Named(name) = self {
             return side.values.get(name).map_or(Reading::Empty, |value| Reading::Value(*value));
         }
-        if !tape.has_begun(whose) {
+        if !tape.has_begun(whose, at_ms) {
             return Reading::Empty;
         }
         Reading::Value(self.of_side(&side))
+    }
+
+    /// The signal's value for a point of a series; NaN where there was no request.
+    pub fn point(&self, tape: &Tape, whose: Whose, from_ms: u64, to_ms: u64) -> f64 {
+        self.of_side(&tape.point(whose, from_ms, to_ms))
     }
 
     fn of_side(&self, side: &Side) -> f64 {

@@ -92,9 +92,9 @@ impl Play for Stage<'_> {
             let at_ms = self.next_point_ms;
             for pair in &mut self.pairs {
                 let Some(signal) = self.settings.signals.get(&pair.name) else { continue };
-                let read = |whose| signal.read(&self.tape, whose, at_ms, self.settings.step_ms).or_nan();
-                pair.canary.push(read(Whose::Canary));
-                pair.baseline.push(read(Whose::Baseline));
+                let point = |whose| signal.point(&self.tape, whose, at_ms - self.settings.step_ms, at_ms);
+                pair.canary.push(point(Whose::Canary));
+                pair.baseline.push(point(Whose::Baseline));
             }
             self.next_point_ms += self.settings.step_ms;
         }

@@ -140,6 +140,15 @@ fn a_source_without_series_aborts_after_forty_seconds() {
     assert!(silent.reason.contains("5 errors in a row"), "{}", silent.reason);
 }
 
+/// Without a delay the first measurement finds no series yet, which is an error and asked again after ten seconds.
+#[test]
+fn the_first_measurement_comes_too_early() {
+    let metric = "    interval: 1m\n    failureLimit: 1\n    successCondition: result[0] <= 0.05\n";
+    let bad = play(metric, &minutes(10, 100, 6, 0));
+    assert_eq!((bad.act, bad.at_ms), (Act::Rollback, 70_000), "{}", bad.reason);
+    assert_eq!(play(metric, &minutes(10, 100, 5, 0)).act, Act::Promote);
+}
+
 /// Once it has had traffic, silence is NaN, and a failure condition alone passes it.
 #[test]
 fn silence_after_traffic_passes_a_failure_condition() {

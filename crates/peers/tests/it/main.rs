@@ -7,3 +7,4 @@ mod hostile;
 mod preparing;
 mod release;
 mod scorer;
+mod stage;
