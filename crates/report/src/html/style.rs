@@ -124,6 +124,6 @@ table.words tbody th{color:var(--text)}
 tr.group>*{border-top:2px solid var(--edge)}
 .foot{font-size:.95rem}.foot p{margin-top:6px;max-width:75ch}
 @media (max-width:560px){main{padding:10px 10px 32px}header{padding:14px 14px;border-left-width:8px}figure{padding:12px 8px 8px}svg{font-size:14.5px}svg text.bad,svg text.verdict{font-size:14.5px}.facts div{flex-basis:104px;padding:8px 10px}.facts dd{font-size:1.1rem}}
-@media (max-width:560px){table.words thead{position:absolute;left:-9999px}table.words tr{display:flex;flex-wrap:wrap;gap:0 14px;padding:8px 10px;border-bottom:1px solid var(--edge)}table.words tbody th,table.words td{padding:0;border:0}table.words td:last-child{flex-basis:100%}table.words td[data-of]::before{content:attr(data-of) ' ';color:var(--muted)}}
+@media (max-width:560px){table{font-size:.8rem}th,td{padding:3px 5px}table.words{font-size:.9rem}table.words thead{position:absolute;left:-9999px}table.words tr{display:flex;flex-wrap:wrap;gap:0 14px;padding:8px 10px;border-bottom:1px solid var(--edge)}table.words tbody th,table.words td{padding:0;border:0}table.words td:last-child{flex-basis:100%}table.words td[data-of]::before{content:attr(data-of) ' ';color:var(--muted)}}
 @media print{body{background:none;font-size:11pt}main{max-width:none;padding:0}header,figure,.facts div{border-color:#999}.charts{grid-template-columns:1fr 1fr}section{break-inside:auto}h2{break-after:avoid}details{display:none}}
 ";
