@@ -367,8 +367,9 @@ mod tests {
     #[test]
     fn instances_that_differ_for_minutes_are_noise_and_not_bursts() {
         let mut dice = Dice(4);
-        let ppm =
-            |window: usize, instance: usize| if (window / 60 + instance) % 2 == 0 { 14_000 } else { 7_000 };
+        let ppm = |window: usize, instance: usize| {
+            if (window / 60 + instance).is_multiple_of(2) { 14_000 } else { 7_000 }
+        };
         let normal =
             hour(2_000, |window, instance| dice.hits(2_000, ppm(window, instance))).profile().unwrap();
         let tau = normal.instance_noise_milli.unwrap();

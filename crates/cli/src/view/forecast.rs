@@ -3,6 +3,7 @@
 use super::Paper;
 use super::figures::{latency, rate, ratio, thousands};
 use super::ink::{Ink, Line, draw, labelled};
+use std::fmt::Write as _;
 use taxiway_model::forecast::{Forecast, StepForecast, Traffic};
 use taxiway_model::time::ForPeople;
 
@@ -15,18 +16,17 @@ pub fn forecast(forecast: &Forecast, paper: &Paper) -> Vec<String> {
     }
     let wanted = ratio(u64::from(forecast.wanted_bp));
     let wanted = wanted.replace(".00x", "x");
+    let within = format!("{wanted} in");
     let heads =
-        ["step", "weight", "time", "canary", "errors", "slower", "harm", "passes", "in time", "by weight"];
+        ["step", "weight", "time", "canary", "errors", "slower", "harm", "passes", &within, "or with"];
     let mut rows: Vec<[String; 10]> = vec![heads.map(str::to_owned)];
-    rows[0][8] = format!("{wanted} in");
-    rows[0][9] = "or with".to_owned();
     rows.extend(forecast.steps.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     for (at, row) in rows.iter().enumerate() {
         let mut text = format!("{:<1$}", row[0], widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
-            text += &format!("  {cell:>width$}");
+            let _ = write!(text, "  {cell:>width$}");
         }
         let ink = if at == 0 { Ink::Faint } else { Ink::Plain };
         lines.push(Line::new().plain(" ").put(ink, text.trim_end()));
@@ -64,22 +64,23 @@ fn reckoned_with(traffic: &Traffic) -> String {
     if rps >= 10_000 {
         text += &thousands(rps / 1_000);
     } else {
-        text += &format!("{}.{}", rps / 1_000, rps % 1_000 / 100);
+        let _ = write!(text, "{}.{}", rps / 1_000, rps % 1_000 / 100);
     }
-    text += &format!(" requests/s, {} failed", rate(traffic.base_ppm));
+    let _ = write!(text, " requests/s, {} failed", rate(traffic.base_ppm));
     if let Some(us) = traffic.p95_us {
-        text += &format!(", p95 {}", latency(us));
+        let _ = write!(text, ", p95 {}", latency(us));
     }
     if traffic.error_dispersion_milli > 1_000 {
         let milli = traffic.error_dispersion_milli;
-        text += &format!(
+        let _ = write!(
+            text,
             "; failures come in clusters and count for 1/{}.{} each",
             milli / 1_000,
             milli % 1_000 / 100
         );
     }
     if let Some(milli) = traffic.instance_noise_milli.filter(|milli| *milli > 0) {
-        text += &format!("; instances differ by {}%", milli / 10);
+        let _ = write!(text, "; instances differ by {}%", milli / 10);
     }
     text
 }
@@ -103,4 +104,39 @@ fn row(step: &StepForecast) -> [String; 10] {
         time(step.wanted_ms),
         step.wanted_weight.map_or_else(|| none(step.compared), |weight| weight.to_string()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taxiway_model::weight::WeightBp;
+
+    #[test]
+    fn a_step_is_a_row_and_what_is_not_known_is_a_dash() {
+        let step = |name: &str, percent: u16, compared: bool| StepForecast {
+            name: name.to_owned(),
+            weight: WeightBp::percent(percent),
+            bake_ms: 300_000,
+            canary_requests: 1_500,
+            compared,
+            detectable_ppm: compared.then_some(18_600),
+            detectable_bp: compared.then_some(37_200),
+            slower_bp: None,
+            harm_requests: compared.then_some(24),
+            exclude_ms: compared.then_some(133_000),
+            wanted_ms: compared.then_some(3_221_000),
+            wanted_weight: None,
+        };
+        let traffic = Traffic { rps_milli: 100_000, base_ppm: 5_000, ..Traffic::default() };
+        let seen = Forecast {
+            traffic: Some(traffic),
+            wanted_bp: 20_000,
+            steps: vec![step("canary-5", 5, true), step("full", 100, false)],
+            endpoints: Vec::new(),
+            warnings: vec!["step canary-5 is \u{1b}[31mred".to_owned()],
+        };
+        let lines = forecast(&seen, &Paper::new(100, false));
+        insta::assert_snapshot!(lines[..5].join("\n"), @"");
+        assert!(lines.last().unwrap().contains("warning") && !lines.join("").contains('\u{1b}'));
+    }
 }

@@ -151,17 +151,17 @@ fn by_query() -> World {
     world
 }
 
-fn answering(requests: u64) -> Option<Observed<MetricsStatus>> {
+fn answering(requests: u64) -> Observed<MetricsStatus> {
     let tally = |total| Tally { total, bad: 0 };
     let sample = Sample::Counts { canary: tally(requests), baseline: tally(9 * requests) };
     let since_window = Samples::from([(MetricName::new("checkout").unwrap(), sample)]);
-    Some(Observed::Known(MetricsStatus { since_window, ..MetricsStatus::default() }))
+    Observed::Known(MetricsStatus { since_window, ..MetricsStatus::default() })
 }
 
 #[test]
 fn a_silent_source_is_not_health_it_holds_and_then_goes_back() {
     let mut world = by_query();
-    world.metrics = answering(100);
+    world.metrics = Some(answering(100));
     world.release("v2").unwrap();
     world.wait(10);
     let before = world.state.flight.as_ref().unwrap().bake_ms;
@@ -184,7 +184,7 @@ fn a_source_that_answers_again_lets_the_release_go_on() {
     world.release("v2").unwrap();
     world.wait(30);
     assert!(world.told().contains("source of metrics silent"));
-    world.metrics = answering(100);
+    world.metrics = Some(answering(100));
     world.wait(300);
     let told = world.told();
     assert!(told.contains("source of metrics heard again") && told.contains("ended Released"), "{told}");
