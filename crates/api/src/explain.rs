@@ -23,8 +23,6 @@ pub struct Explained {
     pub step: Option<Step>,
     /// The time limits in force; none when nothing is in flight.
     pub deadlines: Option<Deadlines>,
-    /// What happens by itself, soonest first.
-    pub coming: Vec<Coming>,
     /// The judgement made of all evidence up to now; none before there is any.
     pub judgement: Option<Judgement>,
     /// Every metric of the plan, also those that do not decide or have not begun.

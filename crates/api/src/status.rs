@@ -14,6 +14,7 @@ use taxiway_model::time::Timestamp;
 use taxiway_model::verdict::Judgement;
 use taxiway_model::weight::WeightBp;
 
+use crate::explain::Coming;
 use crate::feedback::FeedbackView;
 use crate::record::HistoryEntry;
 
@@ -81,6 +82,9 @@ pub struct Flight {
     pub lease_left_ms: u64,
     /// What has to happen before it goes on.
     pub waiting: Vec<WaitingOn>,
+    /// What happens by itself, soonest first.
+    #[serde(default)]
+    pub coming: Vec<Coming>,
     /// Why it waits for a person; several can hold at once.
     pub holds: Vec<HoldView>,
     /// The latest judgement.

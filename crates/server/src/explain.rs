@@ -1,6 +1,6 @@
 //! Why a release is where it is: the inputs of the decision, the trail, and what a person can do.
 
-mod coming;
+pub(crate) mod coming;
 mod metrics;
 mod sources;
 mod words;
@@ -16,7 +16,7 @@ use taxiway_model::ids::StreamId;
 use taxiway_model::normal::Normal;
 use taxiway_model::plan::Step;
 use taxiway_model::time::ForPeople;
-use taxiway_model::verdict::Judgement;
+use taxiway_model::verdict::{Judgement, Verdict};
 
 use crate::desk::Desk;
 use crate::feedback;
@@ -39,9 +39,6 @@ impl Desk {
         let now = status.at;
         Ok(Explained {
             sentence: sentence(&view, &status),
-            coming: flight
-                .map(|flight| coming::of(&view, flight, judgement.as_ref(), now))
-                .unwrap_or_default(),
             metrics: flight.map(|flight| metrics::views(flight, judgement.as_ref())).unwrap_or_default(),
             sources: flight.map(|flight| sources::views(&view, flight, now)).unwrap_or_default(),
             harm: flight.filter(|flight| flight.plan.baseline.is_some()).map(harm),
@@ -103,12 +100,7 @@ fn sentence(view: &View, status: &Status) -> String {
                 || "before its first step".to_owned(),
                 |step| format!("on step {} ({})", step.name, step.weight),
             );
-            format!(
-                "{} to {} is {place}: {}",
-                flight.release,
-                flight.plan.version.name,
-                view.report.sentence()
-            )
+            format!("{} to {} is {place}: {}", flight.release, flight.plan.version.name, why(view, flight))
         }
         (None, Some(why), _) => format!("nothing is in flight, and nothing automatic may happen: {why}"),
         (None, None, Some(stable)) => {
@@ -122,6 +114,18 @@ fn sentence(view: &View, status: &Status) -> String {
             let last = status.last.as_ref().map_or_else(String::new, |last| format!(": {}", last.sentence));
             format!("nothing is in flight and nothing was ever sealed here{last}")
         }
+    }
+}
+
+/// What it waits for; a hold says it where nothing else does.
+fn why(view: &View, flight: &Flight) -> String {
+    let held = flight.holds.iter().filter_map(|hold| flight.hold_sentences.get(hold)).next();
+    match (view.report.waiting.is_empty(), held, judged_now(flight)) {
+        (true, Some(sentence), _) => format!("it waits for a person: {sentence}"),
+        (true, None, Some(judgement)) if judgement.verdict == Verdict::Hold => {
+            "the verdict holds it".to_owned()
+        }
+        _ => view.report.sentence(),
     }
 }
 

@@ -62,7 +62,8 @@ pub(crate) fn now(state: &Environment) -> FeedbackView {
 
 /// Of a release in flight.
 pub(crate) fn of_flight(state: &Environment, flight: &Flight) -> FeedbackView {
-    let words = usual(state, flight).map(|usual| {
+    // Less than a minute says nothing to a person.
+    let words = usual(state, flight).filter(|usual| usual.over_ms >= 60_000).map(|usual| {
         let problems = usual.problems;
         let word = if problems == 1 { "problem" } else { "problems" };
         format!("{problems} {word} in {} before this release", ForPeople(usual.over_ms))

@@ -11,7 +11,7 @@ use taxiway_model::observation::{Instance, InstancePhase, Observed};
 use taxiway_model::plan::Plan;
 use taxiway_model::time::{ForPeople, Timestamp};
 
-use crate::explain::judged_now;
+use crate::explain::{coming, judged_now};
 use crate::{feedback, history};
 
 /// The status of a stream.
@@ -26,7 +26,7 @@ pub(crate) fn of(view: &View, now: Timestamp) -> Status {
         listen: plan.map_or_else(Vec::new, |plan| plan.listen.addresses.clone()),
         stable: state.stable.clone(),
         stable_since: stable_since(state),
-        release: state.flight.as_ref().map(|flight| of_flight(view, flight)),
+        release: state.flight.as_ref().map(|flight| of_flight(view, flight, now)),
         queued: state
             .queue
             .iter()
@@ -73,8 +73,9 @@ fn instances(view: &View) -> Vec<Instance> {
     seen.map_or_else(Vec::new, |workload| workload.instances.clone())
 }
 
-fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
+fn of_flight(view: &View, flight: &environment::Flight, now: Timestamp) -> Flight {
     let state = &view.state;
+    let judgement = judged_now(flight);
     let plan = &flight.plan;
     let current = flight.step.unwrap_or(0);
     let seen = view.seen.as_ref().and_then(|seen| seen.traffic.known());
@@ -101,7 +102,8 @@ fn of_flight(view: &View, flight: &environment::Flight) -> Flight {
         lease_left_ms: seen.map_or(0, |seen| seen.lease_left_ms),
         waiting: view.report.waiting.clone(),
         holds: holds(flight),
-        judgement: judged_now(flight),
+        coming: coming::of(view, flight, judgement.as_ref(), now),
+        judgement,
         advisory: advisory(plan),
         canary: Some(side(&plan.version.name, canary)),
         side_baseline: plan.baseline.as_ref().map(|version| side(version, baseline)),

@@ -45,7 +45,7 @@ pub(super) fn findings(judgement: &Judgement, advisory: &[MetricName], paper: &P
     for finding in &judgement.findings {
         let decides = !advisory.contains(&finding.metric);
         lines.push(row(finding, decides, &columns));
-        if decides && finding.verdict != Verdict::Proceed && finding.sentence != judgement.sentence {
+        if decides && finding.verdict != Verdict::Proceed && !judgement.sentence.contains(&finding.sentence) {
             lines.extend(labelled("", Ink::Faint, &said(finding), Ink::Faint, paper));
         }
     }

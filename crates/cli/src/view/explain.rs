@@ -6,7 +6,7 @@ use super::figures::{clock, counted, latency, rate, span, thousands};
 use super::ink::{Ink, Line, draw, labelled};
 use super::metrics::metrics;
 use super::status::{change, word};
-use taxiway_api::{Coming, Explained, Fate, FeedbackView, Input, SourceState, SourceView};
+use taxiway_api::{Coming, Explained, Fate, FeedbackView, Flight, Input, SourceState, SourceView};
 use taxiway_model::feedback::Kind;
 
 /// Events and pieces of feedback shown where not everything is.
@@ -24,18 +24,15 @@ pub fn explain(explained: &Explained, full: bool, paper: &Paper) -> Vec<String> 
         because = format!("{because}; {}", back.sentence);
     }
     lines.extend(labelled("because", Ink::Active, &because, Ink::Strong, paper));
-    for (i, one) in explained.coming.iter().enumerate() {
-        let label = if i == 0 { "then" } else { "" };
-        let ink = if one.what == Fate::GoesBack { Ink::Warn } else { Ink::Plain };
-        lines.extend(labelled(label, Ink::Active, &fate(one), ink, paper));
-    }
+    lines.extend(explained.status.release.iter().flat_map(|flight| coming(flight, paper)));
     if let Some(judgement) = judged {
         lines.push(Line::new());
         lines.extend(verdict(judgement, paper));
     }
     if !explained.metrics.is_empty() {
         lines.push(Line::new());
-        lines.extend(metrics(&explained.metrics, full, paper));
+        let said = judged.map_or("", |judgement| judgement.sentence.as_str());
+        lines.extend(metrics(&explained.metrics, said, full, paper));
     }
     lines.push(Line::new());
     lines.extend(around(explained, full, paper));
@@ -73,6 +70,17 @@ fn head(explained: &Explained, paper: &Paper) -> Vec<Line> {
     let time = clock(status.at, &paper.zone);
     let fits = head.width() + time.chars().count() < paper.columns();
     vec![if fits { head.right(paper.columns(), Ink::Faint, &time) } else { head }, Line::new()]
+}
+
+/// What happens by itself, a line each.
+pub(super) fn coming(flight: &Flight, paper: &Paper) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (i, one) in flight.coming.iter().enumerate() {
+        let label = if i == 0 { "then" } else { "" };
+        let ink = if one.what == Fate::GoesBack { Ink::Warn } else { Ink::Plain };
+        lines.extend(labelled(label, Ink::Active, &fate(one), ink, paper));
+    }
+    lines
 }
 
 /// `goes back in 40s unless the router answers`.
@@ -144,7 +152,8 @@ fn sources(sources: &[SourceView], full: bool, paper: &Paper) -> Vec<Line> {
         .filter(|one| one.state == SourceState::Answering)
         .map(|one| one.name.as_str())
         .collect();
-    for source in sources.iter().filter(|source| source.state != SourceState::Answering) {
+    let told = |state: SourceState| state != SourceState::Answering && (full || state != SourceState::NotAsked);
+    for source in sources.iter().filter(|source| told(source.state)) {
         let silent =
             source.silent_ms.map_or_else(String::new, |ms| format!(" for {}", span(ms / 1_000 * 1_000)));
         let (ink, state) = match source.state {

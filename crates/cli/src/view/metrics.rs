@@ -20,7 +20,7 @@ const BASELINE_END: usize = 55;
 const WORTH_SAYING_MILLI: i64 = 693;
 
 /// A line per metric with both sides, and what the evidence says; all of it where `full`.
-pub(super) fn metrics(views: &[MetricView], full: bool, paper: &Paper) -> Vec<Line> {
+pub(super) fn metrics(views: &[MetricView], said: &str, full: bool, paper: &Paper) -> Vec<Line> {
     if views.is_empty() {
         return Vec::new();
     }
@@ -29,7 +29,7 @@ pub(super) fn metrics(views: &[MetricView], full: bool, paper: &Paper) -> Vec<Li
     let mut lines = vec![head.to(BASELINE_END + 2).put(Ink::Faint, "ratio (95%)")];
     for view in views {
         lines.push(row(view));
-        lines.extend(words(view, full, paper));
+        lines.extend(words(view, said, full, paper));
     }
     lines
 }
@@ -119,7 +119,8 @@ fn interval(finding: &MetricFinding) -> String {
     }
 }
 
-fn words(view: &MetricView, full: bool, paper: &Paper) -> Vec<Line> {
+/// The words under a metric, without those that were `said` above it.
+fn words(view: &MetricView, said: &str, full: bool, paper: &Paper) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut say = |ink: Ink, text: &str| {
         for part in broken(&clean(text), paper.columns().saturating_sub(INDENT)) {
@@ -141,7 +142,8 @@ fn words(view: &MetricView, full: bool, paper: &Paper) -> Vec<Line> {
         if !view.required && !full {
             // It is not what anybody was woken for.
         } else if let Some(words) = state_words(finding) {
-            say(Ink::Warn, &format!("{words}: {}", finding.sentence));
+            let more = !said.contains(&finding.sentence);
+            say(Ink::Warn, &if more { format!("{words}: {}", finding.sentence) } else { words.to_owned() });
         } else {
             let speaks = finding.against_milli >= WORTH_SAYING_MILLI || finding.shown || full;
             let first = if speaks { view.against.as_str() } else { "" };
@@ -149,7 +151,7 @@ fn words(view: &MetricView, full: bool, paper: &Paper) -> Vec<Line> {
             say(Ink::Faint, &view.excluded);
             // Held for something else than the comparison: an absolute band, or a state that lasts.
             let other = !well && !finding.shown && finding.verdict >= Verdict::Hold;
-            if other || (full && !finding.sentence.is_empty()) {
+            if (other || full) && !said.contains(&finding.sentence) {
                 say(if other { Ink::Warn } else { Ink::Faint }, &finding.sentence);
             }
         }

@@ -128,6 +128,7 @@ fn flight(state: State) -> Flight {
         weight_intended: WeightBp::percent(5),
         lease_left_ms: 55_000,
         waiting: vec![],
+        coming: vec![],
         holds: vec![],
         judgement: None,
         advisory: vec![],
@@ -251,6 +252,23 @@ pub(super) fn rolling() -> Status {
     Status { release: Some(release), ..at_rest("search") }
 }
 
+/// As [`watching`], with what happens by itself.
+fn soon() -> Status {
+    let status = watching();
+    let release = status.release.map(|flight| Flight {
+        coming: vec![
+            Coming { what: Fate::GoesOn, unless: "if it stays well".into(), in_ms: Some(180_000) },
+            Coming {
+                what: Fate::AsksPerson,
+                unless: "unless there is enough evidence before".into(),
+                in_ms: Some(480_000),
+            },
+        ],
+        ..flight
+    });
+    Status { release, ..status }
+}
+
 /// What users said.
 pub(super) fn said() -> FeedbackView {
     FeedbackView {
@@ -362,18 +380,10 @@ pub(super) fn explained() -> Explained {
         hash: Digest::of(b"record"),
     };
     Explained {
-        status: watching(),
+        status: soon(),
         sentence: "step canary-5 has 2m of its 5m with fresh evidence".into(),
         step: None,
         deadlines: None,
-        coming: vec![
-            Coming { what: Fate::GoesOn, unless: "if it stays well".into(), in_ms: Some(180_000) },
-            Coming {
-                what: Fate::AsksPerson,
-                unless: "unless there is enough evidence before".into(),
-                in_ms: Some(480_000),
-            },
-        ],
         judgement: watching().release.and_then(|flight| flight.judgement),
         metrics: metrics(),
         sources: vec![

@@ -1,7 +1,7 @@
 //! One stream in full: what a person watches while a release runs.
 
 use super::evidence::{findings, verdict};
-use super::explain::tally;
+use super::explain::{coming, tally};
 use super::figures::{clock, counted, span};
 use super::ink::{Ink, LABEL_COLUMNS, Line, draw, labelled};
 use super::rail::{current_ink, rail};
@@ -130,6 +130,7 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
         lines.extend(labelled(label, Ink::Active, &sentence, Ink::Plain, paper));
         label = "";
     }
+    lines.extend(coming(flight, paper));
     if lines.is_empty() {
         lines.extend(labelled(
             "waiting",

@@ -10,7 +10,7 @@ use taxiway_model::verdict::{Judgement, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// The soonest first; what nobody can date comes last.
-pub(super) fn of(view: &View, flight: &Flight, judgement: Option<&Judgement>, now: Timestamp) -> Vec<Coming> {
+pub(crate) fn of(view: &View, flight: &Flight, judgement: Option<&Judgement>, now: Timestamp) -> Vec<Coming> {
     if flight.returning.is_some() {
         return Vec::new();
     }
