@@ -127,7 +127,7 @@ fn each_mistake_about_a_source_has_its_place_and_its_hint() {
         ),
     ] {
         let problems = read(analysis).expect_err(analysis);
-        assert!(format!("{}", problems[0]).starts_with(wanted), "{analysis}: {:#?}", problems);
+        assert!(format!("{}", problems[0]).starts_with(wanted), "{analysis}: {problems:#?}");
     }
 }
 

@@ -79,7 +79,7 @@ fn cloudwatch(fields: &Fields<'_, '_>) -> Option<Api> {
     let session_token = fields.given("session_token").map(|_| secret(fields, "session_token"));
     let region = region?;
     let period_s = fields.span("bucket").unwrap_or_default() / 1_000;
-    if period_s % 60 != 0 && ![1, 5, 10, 20, 30].contains(&period_s) {
+    if !period_s.is_multiple_of(60) && ![1, 5, 10, 20, 30].contains(&period_s) {
         let hint = "write 1s, 5s, 10s, 20s, 30s or a multiple of 60s";
         fields.problem(Code::OutOfRange, "bucket", "CloudWatch has no period of this length", hint);
     }
