@@ -163,6 +163,7 @@ fn the_past_newest_first() {
                        by maria
     ✘ 2026-11-20 21:03 v2 → v3  rolled back, detected in 3.2s, shifted in 4ms
                        12 of its 241 requests failed
+                       users: 3 problems, 1 praised it, rated 2.2 of 5
                        by maria
     ✔ 2026-11-20 21:02 v1 → v2  released in 32s
                        by maria: new checkout (commit 4f2a9c1e7b3d)
@@ -173,24 +174,107 @@ fn the_past_newest_first() {
 
 #[test]
 fn why_it_is_where_it_is() {
-    insta::assert_snapshot!(shown(&explain(&explained(), true, &narrow())), @"");
-    insta::assert_snapshot!(shown(&explain(&explained(), false, &narrow())), @r#"
-    shop/production  v2 → v3  step 2 of 4, canary-5: watching
+    insta::assert_snapshot!(shown(&explain(&explained(), true, &narrow())), @r#"
+    shop/production  v2 → v3  step 2 of 4, canary-5: watching              21:00:00
 
     because   step canary-5 has 2m of its 5m with fresh evidence
+    then      goes on in 3m if it stays well
+              asks a person in 8m unless there is enough evidence before
+
+    MORE DATA no regression is shown; latency_p95 needs more requests before 5x is
+              excluded
+
+      metric                     canary           baseline  ratio (95%)
+    ✔ error_rate        0.083% of 1,204   0.079% of 22,871  1.03x (0.41 to 2.20)
+        1 in 1 by chance if healthy; 1 in 200 shows that it is worse
+        5x the baseline is excluded (wrong 1 in 20 times at most)
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+    … latency_p95       38.1ms of 1,204   37.4ms of 22,871  1.02x (0.81 to 1.40)
+        1 in 1 by chance if healthy; 1 in 200 shows that it is worse
+        5x the baseline is not excluded yet: 63% of the evidence needed, about
+        1m10s more at this traffic
+        1,204 requests do not exclude 5x yet
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+    · memory                    300 MiB            280 MiB  1.03x (0.41 to 2.20)
+        shown only: it decides nothing
+        1 in 1 by chance if healthy; 1 in 200 shows that it is worse
+        5x the baseline is excluded (wrong 1 in 20 times at most)
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+    ! burn                      nothing            nothing  -
+        source error: connection refused
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+        asked of prom: sum(rate(bad[5m])) / sum(rate(all[5m]))
+        canary bad{version="v3"}
+        canary all{version="v3"}
+        baseline bad{version="v2"}
+        baseline all{version="v2"}
+        judged by counts of bad and all
+    ○ orders           counts from step canary-25 on
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+
+    harm      3 failed requests beyond the baseline's rate so far, of 100 allowed
+    source    prom: silent for 12s (connection refused); holds while it is silent,
+              goes back after 5m
+    sources   target, router answer
+    users     3 problems, 1 praised it, rated 2.2 of 5; usual: 12 problems in 6d04h
+              before this release
+              ✘ 20:59:40 on canary-5: I was charged twice for one order, and nobody
+              answers the phone
+              ✘ 20:59:20 1/5 on canary-5: checkout does not load
+              ✔ 20:58:30 5/5 on canary-5: fast
+    warned    step canary-1 is blind: not even total failure is sure to be found
+    report    DiskFull by alertmanager did nothing: no rule says what it means
+    normal    345,600 requests in 1h, 0.079% failed, p95 37.4ms, before the release
+    hooks     http://127.0.0.1:7780 takes webhooks, from this machine only
 
       input               is     needed  from
     ✔ weight in force     5%     5%      proxy, 1s ago
     … time with evidence  2m     5m      log 812
     · canary requests     1,204          log 812
+    judge     taxiway-judge/1, 12 windows, evidence ee8250fb76e0
+
+    what led here
+    20:56:40  step canary-1 passed  log 790
+    20:56:41  entered step canary-5  log 791
+    20:56:42  router confirmed 5%  log 793
+
+    what you can do
+      taxiway promote shop  goes to canary-25 now
+      taxiway abort shop    everything back to v2
+    "#);
+    insta::assert_snapshot!(shown(&explain(&explained(), false, &narrow())), @r#"
+    shop/production  v2 → v3  step 2 of 4, canary-5: watching              21:00:00
+
+    because   step canary-5 has 2m of its 5m with fresh evidence
+    then      goes on in 3m if it stays well
+              asks a person in 8m unless there is enough evidence before
 
     MORE DATA no regression is shown; latency_p95 needs more requests before 5x is
               excluded
-    ✔ error_rate      1.03x (0.41x to 2.20x) bad ▰▱▱▱▱    3%  good ▰▰▰▰▰ excluded
-    … latency_p95     1.02x (0.81x to 1.40x) bad ▱▱▱▱▱    0%  good ▰▰▰▱▱ 63%
-              1,204 requests do not exclude 5x yet (about 1m10s more at this
-              traffic)
-              taxiway-judge/1, 12 windows, evidence ee8250fb76e0
+
+      metric                     canary           baseline  ratio (95%)
+    ✔ error_rate        0.083% of 1,204   0.079% of 22,871  1.03x (0.41 to 2.20)
+        5x the baseline is excluded (wrong 1 in 20 times at most)
+    … latency_p95       38.1ms of 1,204   37.4ms of 22,871  1.02x (0.81 to 1.40)
+        5x the baseline is not excluded yet: 63% of the evidence needed, about
+        1m10s more at this traffic
+    · memory                    300 MiB            280 MiB  1.03x (0.41 to 2.20)
+        shown only: it decides nothing
+    ! burn                      nothing            nothing  -
+        source error: connection refused
+        tolerates 10% over the baseline, red beyond 2x, holds above 1%
+    ○ orders           counts from step canary-25 on
+
+    harm      3 failed requests beyond the baseline's rate so far, of 100 allowed
+    source    prom: silent for 12s (connection refused); holds while it is silent,
+              goes back after 5m
+    users     3 problems, 1 praised it, rated 2.2 of 5; usual: 12 problems in 6d04h
+              before this release
+              ✘ 20:59:40 on canary-5: I was charged twice for one order, and nobody
+              answers the phone
+              ✘ 20:59:20 1/5 on canary-5: checkout does not load
+    warned    step canary-1 is blind: not even total failure is sure to be found
+    report    DiskFull by alertmanager did nothing: no rule says what it means
 
     what led here
     20:56:40  step canary-1 passed  log 790
