@@ -43,7 +43,7 @@ pub(super) fn read(
     let checks = checks::read(&file, "checks", true);
     let deadlines = file.section_or_empty("deadlines").and_then(|fields| deadlines(&fields));
     let concurrency = file.word("concurrency").map(concurrency);
-    let signals = file.section_or_empty("signals").and_then(|fields| signals::read(&fields));
+    let signals = file.section_or_empty("signals").map(|fields| signals::read(&fields));
     if let (Some(analysis), Some(target)) = (&mut analysis, &target) {
         analysis.warm_up_ms = target.warm_up_ms;
     }

@@ -7,7 +7,7 @@ use crate::event::Signal;
 use crate::signals::{AlertRule, Hooks, SignalPolicy};
 
 /// Reads the signals; without them nothing is declared.
-pub(super) fn read(fields: &Fields<'_, '_>) -> Option<SignalPolicy> {
+pub(super) fn read(fields: &Fields<'_, '_>) -> SignalPolicy {
     let alerts = fields.sections("alerts").iter().filter_map(alert).collect();
     let listen = fields.address("listen");
     let token = source::secret(fields, "token");
@@ -25,7 +25,7 @@ pub(super) fn read(fields: &Fields<'_, '_>) -> Option<SignalPolicy> {
         let hint = "add `token: {file: …}`, or listen on 127.0.0.1";
         fields.problem(Code::Conflict, "listen", &message, hint);
     }
-    Some(SignalPolicy { alerts, hooks })
+    SignalPolicy { alerts, hooks }
 }
 
 fn alert(fields: &Fields<'_, '_>) -> Option<AlertRule> {

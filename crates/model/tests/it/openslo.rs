@@ -38,6 +38,7 @@ fn objectives_are_read_with_what_they_refer_to() {
 }
 
 /// Stands in for the parser of PromQL: a ratio of rates is counts, anything else a value.
+#[allow(clippy::unnecessary_wraps, reason = "it has the parser's shape")]
 fn promql(asked: &[(MetricName, String)], _: &BTreeSet<String>) -> Result<Vec<Query>, Vec<Trouble>> {
     let query = |(metric, text): &(MetricName, String)| {
         let shape = match text.split_once(" / ") {

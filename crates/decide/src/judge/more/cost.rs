@@ -6,7 +6,6 @@
 
 use super::super::finding::{self, milli, times};
 use super::per_request::{Compared, Known, Used};
-use std::collections::BTreeMap;
 use taxiway_model::evidence::Window;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Prices};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
@@ -117,7 +116,6 @@ impl Cpu {
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Cost {
     compared: Compared,
-    instances: BTreeMap<u32, ()>,
 }
 
 /// What a side's use costs per request, in millionths of the currency, its memory reckoned at so
@@ -134,15 +132,12 @@ fn price(used: &Used, load: f64, prices: &Prices) -> f64 {
 
 impl Cost {
     pub(super) fn new(policy: &AnalysisPolicy, metric: &MetricPolicy) -> Self {
-        Self { compared: Compared::new(more(metric), alpha(policy, metric)), instances: BTreeMap::new() }
+        Self { compared: Compared::new(more(metric), alpha(policy, metric)) }
     }
 
     pub(super) fn fold(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
         let Some(prices) = &policy.prices else { return };
         self.compared.fold(window, weight, |used, load| price(used, load, prices));
-        for gauge in &window.gauges.canary {
-            self.instances.insert(gauge.instance, ());
-        }
     }
 
     pub(super) fn finding(&self, policy: &AnalysisPolicy, metric: &MetricPolicy) -> MetricFinding {
