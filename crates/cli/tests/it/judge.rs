@@ -18,7 +18,7 @@ fn csv(rows: u64, requests: u64, one_in: u64) -> String {
     let mut carried = 0;
     for row in 0..rows {
         carried += requests;
-        let errors = if one_in == 0 { 0 } else { carried / one_in };
+        let errors = carried.checked_div(one_in).unwrap_or(0);
         carried -= errors * one_in;
         let _ = writeln!(text, "{},{requests},{errors}", 1_795_200_000 + row * 10);
     }
@@ -215,7 +215,7 @@ fn recordings_are_judged_again_side_by_side() {
 
 /// A log of HdrHistogram: so many intervals of ten seconds, values in microseconds.
 fn hlog(intervals: u64, factor: u64) -> Vec<u8> {
-    let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_200_000);
+    let began = SystemTime::UNIX_EPOCH + Duration::from_mins(29_920_000);
     let mut bytes = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let mut builder = IntervalLogWriterBuilder::new();
