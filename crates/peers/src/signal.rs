@@ -72,7 +72,7 @@ impl Signal {
             let unit_us = if in_millis || is_scaled { 1e3 } else { 1e6 };
             return (0.0..=1.0).contains(&quantile).then_some(Self::Latency { quantile, unit_us });
         }
-        let (numerator, rest) = plain.split_once('/')?;
+        let (numerator, rest) = divided(&plain)?;
         let scale = if rest.ends_with("*100") || plain.starts_with("100*") { 100.0 } else { 1.0 };
         let complement = numerator.trim_start_matches('(').starts_with("1-")
             || numerator.trim_start_matches('(').starts_with("100-");
@@ -90,8 +90,11 @@ impl Signal {
             "=\"success",
             "success_total",
         ];
-        let has = |words: &[&str]| words.iter().any(|word| numerator.contains(word));
-        // `!~"5` holds no `=~"5`, so that the two cannot be mixed up.
+        // `!="5` holds `="5`: what is negated does not choose the failed ones.
+        let has = |words: &[&str]| {
+            let mut found = words.iter().flat_map(|word| numerator.match_indices(word));
+            found.any(|(at, _)| !numerator[..at].ends_with('!'))
+        };
         match (has(&failed), has(&good), complement) {
             (true, false, false) | (false, true, true) => Some(Self::Errors { scale }),
             (false, true, false) | (true, false, true) => Some(Self::Successes { scale }),
@@ -128,6 +131,21 @@ impl Signal {
             Self::Named(name) => side.values.get(name).copied().unwrap_or(f64::NAN),
         }
     }
+}
+
+/// A query at its first division; one within quotes, as of a path, is none.
+pub(crate) fn divided(query: &str) -> Option<(&str, &str)> {
+    let mut quote = None;
+    for (at, c) in query.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c == '/' => return Some((&query[..at], &query[at + 1..])),
+            None => {}
+        }
+    }
+    None
 }
 
 /// The window of a PromQL query: its first range, `[5m]` or `[5m:30s]`.

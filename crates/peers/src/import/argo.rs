@@ -6,7 +6,7 @@ use taxiway_model::document::plain::{Misfit, Plain};
 
 use super::{Draft, DraftMetric, name, number};
 use crate::argo::{Condition, Metric, template};
-use crate::signal::Signal;
+use crate::signal::{Signal, divided};
 use crate::span;
 
 pub(super) fn begin() -> Draft {
@@ -103,12 +103,15 @@ fn bounded(query: &str, bound: &Bound) -> Option<Bounded> {
 
 /// A share of good requests as one of failed requests: the matcher of the numerator that chooses them, negated.
 pub(super) fn failures(query: &str) -> Option<String> {
-    let (numerator, rest) = query.split_once('/')?;
+    let (numerator, rest) = divided(query)?;
     let swapped = [("!~", "=~"), ("!=", "="), ("=~", "!~")].iter().find_map(|(from, to)| {
-        let (before, after) = numerator.split_once(from)?;
-        let value = after.trim_start().trim_start_matches(['"', '\'']);
-        let is_status = value.starts_with(['5', '2', '(']) || value.starts_with("error");
-        is_status.then(|| format!("{before}{to}{after}"))
+        let mut places =
+            numerator.match_indices(from).map(|(at, _)| (&numerator[..at], &numerator[at + from.len()..]));
+        let (before, after) = places.find(|(_, after)| {
+            let value = after.trim_start().trim_start_matches(['"', '\'']);
+            value.starts_with(['5', '2', '(']) || value.starts_with("error")
+        })?;
+        Some(format!("{before}{to}{after}"))
     })?;
     Some(format!("{swapped}/{rest}"))
 }

@@ -4,6 +4,7 @@ mod argo;
 mod classifier;
 mod flagger;
 mod hostile;
+mod import;
 mod preparing;
 mod release;
 mod scorer;
