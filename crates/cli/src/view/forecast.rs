@@ -136,7 +136,13 @@ mod tests {
             warnings: vec!["step canary-5 is \u{1b}[31mred".to_owned()],
         };
         let lines = forecast(&seen, &Paper::new(100, false));
-        insta::assert_snapshot!(lines[..5].join("\n"), @"");
+        insta::assert_snapshot!(lines[..5].join("\n"), @"
+                  as you say: 100 requests/s, 0.50% failed
+
+        step      weight  time  canary         errors  slower  harm  passes   2x in  or with
+        canary-5      5%    5m   1,500  1.86% (3.72x)       -    24   2m13s  53m41s    never
+        full        100%    5m   1,500              -       -     -       -       -        -
+        ");
         assert!(lines.last().unwrap().contains("warning") && !lines.join("").contains('\u{1b}'));
     }
 }
