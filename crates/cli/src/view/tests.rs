@@ -173,7 +173,7 @@ fn the_past_newest_first() {
 }
 
 #[test]
-fn why_it_is_where_it_is() {
+fn why_it_is_where_it_is_in_full() {
     insta::assert_snapshot!(shown(&explain(&explained(), true, &narrow())), @r#"
     shop/production  v2 → v3  step 2 of 4, canary-5: watching              21:00:00
 
@@ -242,6 +242,10 @@ fn why_it_is_where_it_is() {
       taxiway promote shop  goes to canary-25 now
       taxiway abort shop    everything back to v2
     "#);
+}
+
+#[test]
+fn why_it_is_where_it_is_on_one_screen() {
     insta::assert_snapshot!(shown(&explain(&explained(), false, &narrow())), @r#"
     shop/production  v2 → v3  step 2 of 4, canary-5: watching              21:00:00
 

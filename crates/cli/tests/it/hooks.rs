@@ -142,7 +142,15 @@ fn an_alert_rolls_back_only_when_it_is_proven() {
     in_flight(&bed, "v3");
     assert_eq!(done(&firing(&began)), (200, "nothing"), "it goes on firing, and v3 is not its cause");
 
-    // Grafana's shape, at the other path only.
+    bed.ok(&["replay"]);
+}
+
+#[test]
+fn grafana_and_scripts_roll_back_too() {
+    let port = free_port();
+    let bed = with_hooks(port);
+    in_flight(&bed, "v2");
+    // Grafana's shape, at its own path only.
     let grafana =
         include_str!("data/grafana.json").replace("<service>", "shop").replace("<starts_at>", &now());
     let (code, told) = post_with(port, "alertmanager", TOKEN, &grafana);
@@ -157,7 +165,7 @@ fn an_alert_rolls_back_only_when_it_is_proven() {
     );
 
     // A signal of one's own.
-    in_flight(&bed, "v4");
+    in_flight(&bed, "v3");
     let of_another = json!({"release": "shop-production-2", "signal": "security", "detail": "late"});
     assert_eq!(done(&post(port, "signal", &of_another)), (200, "nothing"));
     let wrong = json!({"service": "shop", "signal": "boredom"});
