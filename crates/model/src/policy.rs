@@ -242,7 +242,8 @@ pub enum Measure {
         /// What counts.
         by: Counter,
     },
-    /// Requests against the share that was routed: lost, hung and refused ones. No bands.
+    /// Requests against the share that was routed: lost, hung and refused ones. No bands; figures in
+    /// parts per million of all requests.
     Throughput,
     /// Resident memory of an instance. Bytes.
     Memory,

@@ -86,7 +86,7 @@ fn side(measure: Measure, side: &SideFinding) -> String {
 fn figure(measure: Measure, value: u64) -> String {
     let decimal = |unit: f64| format!("{:.2}", value as f64 / unit);
     match measure {
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts => rate(value),
+        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts | Measure::Throughput => rate(value),
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => latency(value),
         Measure::QueryValues { .. } | Measure::Cost => {
             let text = format!("{:.4}", value as f64 / 1e6);
@@ -95,7 +95,6 @@ fn figure(measure: Measure, value: u64) -> String {
         Measure::Burn { .. } => decimal(1e3) + "x",
         Measure::Memory => format!("{} MiB", value >> 20),
         Measure::Cpu => decimal(1e3) + " cores",
-        Measure::Throughput => thousands(value),
     }
 }
 

@@ -22,7 +22,6 @@ pub(in super::super) struct Evidence {
     expected_micro: u128,
     weight: Option<WeightBp>,
     settled_ms: u64,
-    judged_ms: u64,
 }
 
 impl Evidence {
@@ -40,7 +39,6 @@ impl Evidence {
         self.requests[0] = self.requests[0].saturating_add(canary);
         self.requests[1] = self.requests[1].saturating_add(baseline);
         self.expected_micro += (u128::from(canary) + u128::from(baseline)) * u128::from(weight.bp()) * 100;
-        self.judged_ms += window.span_ms;
     }
 
     pub(super) fn finding(&self, policy: &AnalysisPolicy, metric: &MetricPolicy) -> MetricFinding {
@@ -72,16 +70,17 @@ impl Evidence {
             () if all == 0 => (Verdict::Proceed, "no share to compare on this step yet".to_owned()),
             () => (Verdict::Proceed, figures),
         };
-        let per_s = |requests: u64| {
-            let milli = u128::from(requests) * 1_000_000 / u128::from(self.judged_ms.max(1));
-            (self.judged_ms > 0).then(|| u64::try_from(milli).unwrap_or(u64::MAX))
+        let side = |requests: u64| SideFinding {
+            requests,
+            bad: 0,
+            value: (all > 0).then(|| (u128::from(requests) * 1_000_000 / u128::from(all)) as u64),
         };
         MetricFinding {
             metric: metric.name.clone(),
             verdict,
             sentence,
-            canary: SideFinding { requests: canary, bad: 0, value: per_s(canary) },
-            baseline: Some(SideFinding { requests: baseline, bad: 0, value: per_s(baseline) }),
+            canary: side(canary),
+            baseline: Some(side(baseline)),
             ratio_bp: ratio.and_then(finding::ratio_bp),
             ratio_from_bp: None,
             ratio_to_bp: None,
