@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use taxiway_model::event::{Event, Outcome, ReturnCause};
 use taxiway_model::evidence::Window;
 use taxiway_model::ids::ReleaseId;
+use taxiway_model::metrics::Sample;
 use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
 use taxiway_model::policy::AnalysisPolicy;
@@ -177,8 +178,11 @@ pub struct Unreadable {
     pub why: String,
 }
 
-/// Most requests of a window on one side; more is a mistake, and sums of it would not fit.
-const REQUESTS_MAX: u64 = 1_000_000_000_000_000;
+/// Most of anything that is counted in a window; more is a mistake, and sums of it would not fit.
+const REQUESTS_MAX: u64 = 1_000_000_000_000;
+
+/// Longest window: a month.
+const SPAN_MS_MAX: u64 = 31 * 86_400_000;
 
 impl Recording {
     /// The recordings of a file, one after the other.
@@ -361,6 +365,19 @@ fn sound(recording: &Recording, at_ms: u64, window: &Window) -> Result<(), Strin
     }
     if recording.windows.last().is_some_and(|last| at_ms < last.at_ms) {
         return Err("the window lies before the one above it".to_owned());
+    }
+    if window.span_ms > SPAN_MS_MAX {
+        return Err(format!("a window of {} ms is a mistake", window.span_ms));
+    }
+    let sampled = window.metrics.values().flat_map(|sample| match sample {
+        Sample::Counts { canary, baseline } => vec![canary.total, canary.bad, baseline.total, baseline.bad],
+        Sample::Buckets { canary, baseline } => {
+            canary.iter().chain(baseline).map(|(_, count)| *count).collect()
+        }
+        Sample::Scalar { .. } => Vec::new(),
+    });
+    if sampled.into_iter().any(|count| count > REQUESTS_MAX) {
+        return Err(format!("a count above {REQUESTS_MAX} is a mistake"));
     }
     let counts = window.canary.values().chain(window.baseline.values());
     for counts in counts {

@@ -8,8 +8,8 @@ use taxiway_stats::histogram::{SCALE, index_of};
 use super::table::{Cell, File, Table};
 use crate::error::CliError;
 
-/// A count above this is a mistake.
-const COUNT_MAX: u64 = 1_000_000_000_000_000;
+/// A count above this is a mistake, and sums of it over the rows of a file would not fit.
+const COUNT_MAX: u64 = 1_000_000_000_000;
 
 /// One side's figures.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -35,6 +35,11 @@ fn a_file_that_is_none_is_refused_with_the_place() {
         windows[0].replacen("\"timeouts\":0", "\"timeouts\":18446744073709551615", 1)
     );
     assert!(refused(huge).1.contains("mistake"));
+    let long = format!(
+        "{head}\n{}\n",
+        windows[0].replacen("\"span_ms\":15000", "\"span_ms\":18446744073709551615", 1)
+    );
+    assert!(refused(long).1.contains("a window of"));
     let (line, why) = refused(format!("{head}\n{{\"at_ms\":1,\"window\":nonsense}}\n"));
     assert_eq!((line, why.as_str()), (2, "expected ident"));
 }
