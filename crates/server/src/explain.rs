@@ -119,7 +119,7 @@ fn sentence(view: &View, status: &Status) -> String {
 
 /// What it waits for; a hold says it where nothing else does.
 fn why(view: &View, flight: &Flight) -> String {
-    let held = flight.holds.iter().filter_map(|hold| flight.hold_sentences.get(hold)).next();
+    let held = flight.holds.iter().find_map(|hold| flight.hold_sentences.get(hold));
     match (view.report.waiting.is_empty(), held, judged_now(flight)) {
         (true, Some(sentence), _) => format!("it waits for a person: {sentence}"),
         (true, None, Some(judgement)) if judgement.verdict == Verdict::Hold => {

@@ -92,7 +92,7 @@ fn finding(
         for_needed_milli: Some(2_996),
         shown: verdict == Verdict::Rollback,
         wait_ms: (verdict == Verdict::InsufficientData).then_some(70_000),
-        state: Default::default(),
+        state: FindingState::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::post;
 use hyper::server::conn::http1;
@@ -162,7 +162,7 @@ async fn admitted(hook: &Shared, headers: HeaderMap) -> Result<(), Refused> {
         let next = "see resident.log in the data directory";
         refused(StatusCode::SERVICE_UNAVAILABLE, "unreachable", "no token", &why, next)
     })?;
-    let presented = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let presented = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let presented = presented.and_then(|value| match value.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Some(token),
         _ => None,
@@ -173,7 +173,7 @@ async fn admitted(hook: &Shared, headers: HeaderMap) -> Result<(), Refused> {
     let why = if presented.is_some() { "the token is another one" } else { "no token was presented" };
     let next = "send `Authorization: Bearer <token>`";
     let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized", "not allowed", why, next);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Err(Box::new(response))
 }
 
