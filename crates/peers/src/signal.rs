@@ -139,10 +139,9 @@ pub(crate) fn divided(query: &str) -> Option<(&str, &str)> {
     for (at, c) in query.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if c == '/' => return Some((&query[..at], &query[at + 1..])),
-            None => {}
+            _ => {}
         }
     }
     None
