@@ -20,7 +20,6 @@ pub(crate) struct Need {
 /// What the suites of the workspace start beside our own binaries.
 pub(crate) const FOR_TESTS: &[Need] = &[
     Need { program: "cc", package: "gcc", why: "SQLite and ring are built from C" },
-    Need { program: "prometheus", package: "prometheus", why: "queries are asked of a real one" },
     Need { program: "git", package: "git", why: "tidy reads the list of files from it" },
     Need { program: "prometheus", package: "prometheus", why: "metrics by query are asked of a real one" },
     Need { program: "influxd", package: "influxdb", why: "InfluxQL is asked of a real one" },
