@@ -42,10 +42,10 @@ pub(super) fn ln_sum(logs: &[f64]) -> f64 {
 
 /// Parts of its age that an entry of a [`Trail`] may be long: windows far back are only ever
 /// asked for in long sums, so that days of seconds fit in a few hundred entries.
-const AGE_PARTS: u64 = 32;
+const AGE_PARTS: u64 = 16;
 
-/// Entries above which old ones are merged.
-const ENTRIES_MAX: usize = 512;
+/// Entries above which old ones are merged; with forty bytes each a metric stays below 16 KiB.
+const ENTRIES_MAX: usize = 320;
 
 /// What both sides counted over the time just past, coarser the longer ago.
 #[derive(Debug, Clone, PartialEq, Default)]
