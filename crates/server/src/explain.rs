@@ -11,6 +11,7 @@ use taxiway_decide::judge;
 use taxiway_engine::View;
 use taxiway_model::counts::quantile_us;
 use taxiway_model::decision::WaitingOn;
+use taxiway_model::event::Hold;
 use taxiway_model::evidence::total;
 use taxiway_model::ids::StreamId;
 use taxiway_model::normal::Normal;
@@ -243,7 +244,9 @@ fn next(state: &Environment, status: &Status) -> Vec<NextStep> {
         .release
         .as_ref()
         .is_some_and(|release| release.waiting.iter().any(|on| matches!(on, WaitingOn::Person { .. })));
-    if waits || !flight.holds.is_empty() {
+    // An approval is given by promoting.
+    let resumes = flight.holds.iter().any(|hold| *hold != Hold::Approval);
+    if resumes || (waits && flight.holds.is_empty()) {
         steps.push(step("taxiway resume", "it goes on, what held it is taken as accepted".to_owned()));
     }
     let following = flight.step.and_then(|index| flight.plan.step(index + 1));
