@@ -34,6 +34,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Error> {
     match name.as_str() {
         "proxy" => proxy::run(root, rest),
         "judge" => measure(root, name, rest, &["--manifest-path", "crates/judgebench/Cargo.toml"]),
+        "standard" => standard(root, rest),
         other => {
             let examples = examples(root);
             let Some(found) = examples.iter().find(|example| example.name == other) else {
@@ -48,6 +49,22 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Error> {
             )
         }
     }
+}
+
+/// The part of the judge's bench on whole releases, with a record of its own.
+fn standard(root: &Path, rest: &[String]) -> Result<(), Error> {
+    let mut command = shell::cargo(root);
+    command.args([
+        "run",
+        "-q",
+        "--release",
+        "--manifest-path",
+        "crates/judgebench/Cargo.toml",
+        "--",
+        "standard",
+    ]);
+    let printed = shell::tee(command.args(rest))?;
+    if rest.is_empty() { record::append(root, "standard", printed.trim_end()) } else { Ok(()) }
 }
 
 /// Runs a bench built for release. Without arguments it is the agreed measurement and goes on record.
@@ -87,6 +104,8 @@ pub(crate) fn usage() -> String {
         "  bench proxy [--real-time]                throughput per core and p99 beside nginx and HAProxy"
             .to_owned(),
         "  bench judge [--quick] [--json]           false alarms and time to detection beside the peers"
+            .to_owned(),
+        "  bench standard                           verdicts of the profile `standard` on whole releases"
             .to_owned(),
     ];
     lines.extend(examples(&repo::root()).iter().map(|one| format!("  bench {:<35}{}", one.name, one.about)));

@@ -9,6 +9,8 @@ pub enum Part {
     Latency,
     /// Whether the pre-flight's durations give the promised power.
     Power,
+    /// The profile `standard` on whole releases.
+    Standard,
     /// The threshold tables.
     Calibrate,
 }
@@ -34,7 +36,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// One line on how to call it.
-    pub const USAGE: &'static str = "usage: judgebench [latency|power|calibrate] [--quick] [--json] [--scenario NAME] [--seed N] [--healthy RUNS] [--faulty RUNS]";
+    pub const USAGE: &'static str = "usage: judgebench [latency|standard|power|calibrate] [--quick] [--json] [--scenario NAME] [--seed N] [--healthy RUNS] [--faulty RUNS]";
 
     /// Reads the arguments; the message names what is wrong.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
@@ -53,6 +55,7 @@ impl Arguments {
                 "--quick" => parsed.quick = true,
                 "--json" => parsed.json = true,
                 "latency" => parsed.part = Part::Latency,
+                "standard" => parsed.part = Part::Standard,
                 "power" => parsed.part = Part::Power,
                 "calibrate" => parsed.part = Part::Calibrate,
                 "--scenario" => parsed.scenario = Some(scenario(rest.next())?),
@@ -67,6 +70,7 @@ impl Arguments {
             (Part::Verdicts, true) => (6_000, 400),
             (Part::Verdicts, false) => (10_000, 2_000),
             (Part::Latency, _) => (0, 300),
+            (Part::Standard, _) => (0, 400),
             (Part::Power, _) => (0, 1_000),
             (Part::Calibrate, _) => (200_000, 0),
         };

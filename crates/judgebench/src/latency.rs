@@ -43,7 +43,7 @@ const BRIEF: [(f64, &str, &str); 9] = [
 
 /// How the canary differs.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     /// All requests take this many times as long.
     Factor(f64),
     /// 5 % of the requests take four times as long.
@@ -147,7 +147,7 @@ impl Bench {
 }
 
 /// Adds answered requests with their latencies.
-fn answer(classes: &mut Classes, law: &Table, requests: u64, random: &mut Random) {
+pub(crate) fn answer(classes: &mut Classes, law: &Table, requests: u64, random: &mut Random) {
     let mut more = Histogram::default();
     for _ in 0..requests {
         let bucket = i16::try_from(law.draw(random)).expect("a bucket of milliseconds to minutes");
@@ -159,7 +159,7 @@ fn answer(classes: &mut Classes, law: &Table, requests: u64, random: &mut Random
 
 /// Masses of the buckets from 1 ms to 60 s; a bucket's number is in milliseconds, which the judge, who compares ratios, does
 /// not mind.
-fn law(fault: Fault) -> Table {
+pub(crate) fn law(fault: Fault) -> Table {
     let below = |value: f64| normal_cdf(ln(value / MEDIAN_MS) / SIGMA);
     let share_below = |value: f64| match fault {
         Fault::Factor(factor) => below(value / factor),

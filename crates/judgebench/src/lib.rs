@@ -23,6 +23,7 @@ pub mod parallel;
 pub mod power;
 pub mod random;
 pub mod report;
+pub mod standard;
 pub mod traffic;
 
 mod arguments;
@@ -55,6 +56,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     match arguments.part {
         Part::Verdicts => verdicts(&arguments),
         Part::Latency => latency::print(arguments.faulty, arguments.seed),
+        Part::Standard => standard::print(arguments.faulty, arguments.seed),
         Part::Power => power::print(arguments.faulty, arguments.seed),
         Part::Calibrate => calibrate::print(&[0.009, 0.0045], arguments.healthy, arguments.seed),
     }
