@@ -9,6 +9,7 @@ use super::sides::sides;
 use super::traffic::traffic;
 use super::{Paper, history};
 use taxiway_api::{Flight, State, Status};
+use taxiway_model::decision::WaitingOn;
 use taxiway_model::observation::InstancePhase;
 use taxiway_model::plan::Purpose;
 use taxiway_model::time::Timestamp;
@@ -117,11 +118,21 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
         }
     }
     for hold in &flight.holds {
-        lines.extend(labelled("waits", Ink::Warn, &hold.sentence, Ink::Strong, paper));
+        let judged = flight.judgement.as_ref().map_or("", |judgement| judgement.sentence.as_str());
+        let said = !hold.sentence.is_empty() && judged.contains(&hold.sentence);
+        let text = if said { "for you, because of this verdict" } else { &hold.sentence };
+        lines.extend(labelled("waits", Ink::Warn, text, Ink::Strong, paper));
     }
     let mut label = if flight.holds.is_empty() { "waiting" } else { "" };
     for on in &flight.waiting {
-        let mut sentence = on.to_string();
+        let mut sentence = match on {
+            WaitingOn::Person { sentence, command }
+                if flight.holds.iter().any(|hold| &hold.sentence == sentence) =>
+            {
+                format!("answer: {command}")
+            }
+            other => other.to_string(),
+        };
         for prefix in ["waiting for ", "waiting: "] {
             if let Some(rest) = sentence.strip_prefix(prefix) {
                 sentence = format!("for {rest}");

@@ -344,6 +344,11 @@ fn feedback_is_kept_and_a_spike_rolls_back() {
     assert_eq!(bed.run(&["feedback", "shop", "--rating", "6"]).code, 2);
     assert_eq!(bed.run(&["feedback", "shop"]).code, 2, "nothing was said");
     assert_eq!(bed.run(&["feedback", "cart", "--rating", "1"]).code, 2);
+    // What is usual is known from the time in which nothing was in flight.
+    bed.until("v1 has rested for a while", |status| {
+        let time = |key: &str| status[key].as_i64().unwrap_or(0);
+        time("at") - time("stable_since") >= 4_000_000
+    });
     in_flight(&bed, "v2");
     bed.ok(&[
         "feedback",
