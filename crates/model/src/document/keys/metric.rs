@@ -64,7 +64,7 @@ pub(in crate::document) static METRIC: Section = Section {
         key(
             "slack",
             Kind::FineShare,
-            Need::From("0.1% for errors"),
+            Need::From("0.1% for errors, none under `strict`"),
             "Share of requests added to what is tolerated, whatever the baseline.",
         ),
         key(
