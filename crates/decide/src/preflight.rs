@@ -74,12 +74,22 @@ fn reckon(plan: &Plan, traffic: Traffic, classes: &Classes, wanted_bp: Option<u3
     let wanted_bp = wanted_bp.unwrap_or_else(|| power.red_bp());
     let mut past = Vec::new();
     let mut steps = Vec::new();
+    let mut excluded_bp = u32::MAX;
     for step in &plan.steps {
         let share = f64::from(step.weight.bp()) / 1e4;
-        if is_compared(plan, step) {
+        let compared = is_compared(plan, step);
+        if compared {
             past.push(preflight::Step { seconds: step.bake_ms as f64 / 1e3, share });
         }
-        steps.push(one(&power, plan, step, &past, wanted_bp));
+        let mut seen = one(&power, plan, step, &past, wanted_bp);
+        if let Some(bp) = plan.analysis.exclusion_at(step.weight).filter(|_| compared) {
+            // Evidence is of all steps: what one has excluded no later one has to exclude again.
+            if excluded_bp <= bp {
+                seen.exclude_ms = seen.exclude_ms.map(|_| 0);
+            }
+            excluded_bp = excluded_bp.min(bp);
+        }
+        steps.push(seen);
     }
     let mut forecast = Forecast {
         endpoints: endpoints(plan, &traffic, classes),

@@ -62,7 +62,7 @@ pub struct StepForecast {
     /// Requests that fail before that is found, beyond the baseline's.
     pub harm_requests: Option<u64>,
     /// Evidence time after which a healthy canary may pass: it has excluded what the step must
-    /// exclude. None where nothing must be.
+    /// exclude; zero where a step before it has. None where nothing must be.
     pub exclude_ms: Option<u64>,
     /// Time on this step alone in which the wanted regression is found with 90 % power; none when
     /// it never is.

@@ -100,7 +100,11 @@ fn row(step: &StepForecast) -> [String; 10] {
         errors,
         step.slower_bp.map_or_else(|| "-".to_owned(), ratio),
         step.harm_requests.map_or_else(|| "-".to_owned(), thousands),
-        step.exclude_ms.map_or_else(|| "-".to_owned(), |ms| ForPeople(ms).to_string()),
+        match step.exclude_ms {
+            None => "-".to_owned(),
+            Some(0) => "at once".to_owned(),
+            Some(ms) => ForPeople(ms).to_string(),
+        },
         time(step.wanted_ms),
         step.wanted_weight.map_or_else(|| none(step.compared), |weight| weight.to_string()),
     ]
