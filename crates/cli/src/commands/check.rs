@@ -49,6 +49,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
         for line in queries(&service) {
             output::line(&line);
         }
+        for advice in document::advice(&service) {
+            output::say(&format!("advice: {advice}"));
+        }
     }
     Ok(Exit::Done)
 }
