@@ -77,9 +77,21 @@ impl Desk {
 
     /// What a user said, from a machine.
     pub(crate) fn heard(&self, request: &FeedbackRequest, origin: &str) -> Result<HookAnswer, Problem> {
+        let going_on = |stream: &StreamId| {
+            let flight = self.engine.state(stream).flight.filter(|flight| flight.returning.is_none());
+            flight.map(|flight| flight.release)
+        };
+        let named = (request.service.as_deref(), request.environment.as_deref(), request.release.as_deref());
+        let stream = self.stream_meant(named.0, named.1, named.2).map_err(not_understood)?;
+        let before = going_on(&stream);
         let answer = self.feedback(request, origin, origin).map_err(not_understood)?;
         let CommandAnswer { stream, release, seq, said } = answer;
-        let back = self.engine.state(&stream).flight.is_some_and(|flight| flight.returning.is_some());
+        // It may be back already: the way back takes milliseconds.
+        let sealed = |id: &ReleaseId| {
+            let state = self.engine.state(&stream);
+            state.history.iter().any(|past| &past.release == id && past.cause.is_none())
+        };
+        let back = before.is_some_and(|id| going_on(&stream).as_ref() != Some(&id) && !sealed(&id));
         let done = match seq {
             None => Done::Nothing,
             Some(_) if back => Done::RollsBack,
