@@ -152,7 +152,8 @@ fn sources(sources: &[SourceView], full: bool, paper: &Paper) -> Vec<Line> {
         .filter(|one| one.state == SourceState::Answering)
         .map(|one| one.name.as_str())
         .collect();
-    let told = |state: SourceState| state != SourceState::Answering && (full || state != SourceState::NotAsked);
+    let told =
+        |state: SourceState| state != SourceState::Answering && (full || state != SourceState::NotAsked);
     for source in sources.iter().filter(|source| told(source.state)) {
         let silent =
             source.silent_ms.map_or_else(String::new, |ms| format!(" for {}", span(ms / 1_000 * 1_000)));
