@@ -69,7 +69,7 @@ impl Script {
         let random = &mut Random::new(&[seed]);
         let normal = self.known.then(|| Normal {
             span_ms: 60_000,
-            classes: self.side(self.requests.saturating_mul(60), self.failing[1], 0, random),
+            classes: Self::side(self.requests.saturating_mul(60), self.failing[1], 0, random),
             error_dispersion_milli: Some(1_000),
             slow_dispersion_milli: Some(1_000),
             instances: 4,
@@ -83,8 +83,8 @@ impl Script {
             let window = Window {
                 number,
                 span_ms: 1_000,
-                canary: self.side(canary, self.failing[0], self.slower_by, random),
-                baseline: self.side(self.requests - canary, self.failing[1], 0, random),
+                canary: Self::side(canary, self.failing[0], self.slower_by, random),
+                baseline: Self::side(self.requests - canary, self.failing[1], 0, random),
                 ..Window::default()
             };
             state.fold(&policy, &window, weight);
@@ -99,7 +99,7 @@ impl Script {
     }
 
     /// One side's answers: the expected number of failures and its square root up or down.
-    fn side(&self, requests: u64, failing: f64, slower_by: i16, random: &mut Random) -> Classes {
+    fn side(requests: u64, failing: f64, slower_by: i16, random: &mut Random) -> Classes {
         let expected = requests as f64 * failing;
         let bad = (expected + random.normal() * expected.sqrt()).clamp(0.0, requests as f64) as u64;
         let mut latency = Histogram::default();

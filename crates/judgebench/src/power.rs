@@ -1,10 +1,16 @@
-//! Does the pre-flight keep its promise? For random configurations: the duration it asks for, and how often the judge then
-//! finds the fault within that time.
+//! Does the pre-flight keep its promise? For random configurations: the duration it asks for, and how often the
+//! product's judge then rolls back within that time.
 
+use taxiway_decide::judge::{self, Outlook, Question, State};
+use taxiway_model::evidence::{self, Classes};
+use taxiway_model::normal::Normal;
+use taxiway_model::verdict::Verdict;
+use taxiway_model::weight::WeightBp;
 use taxiway_stats::math::{exp, ln};
 use taxiway_stats::preflight::{Plan, Traffic};
-use taxiway_stats::{Window, reject, threshold};
+use taxiway_stats::{Arm, Window};
 
+use crate::judges::{put, strict};
 use crate::parallel;
 use crate::random::{Poisson, Random};
 
@@ -63,24 +69,44 @@ impl Configuration {
             |requests: f64, rate: f64| [Poisson::new(requests * (1.0 - rate)), Poisson::new(requests * rate)];
         let [good_c, bad_c] = table(rps * self.share, base * self.ratio);
         let [good_b, bad_b] = table(rps * (1.0 - self.share), base);
-        let test = reject::Test::new(1.0, 0.0, self.seconds as f64).expect("a duration above 0");
-        let mut state = test.start();
+        let (policy, normal) = (strict(), self.normal());
+        let weight = WeightBp::new((self.share * 1e4) as u16).expect("a share of the traffic");
+        let outlook = Outlook {
+            shares: Some([weight; 2]),
+            compared_ms: self.seconds as u64 * 1_000,
+            canary_instances: 1,
+        };
+        let mut state = State::expecting(&policy, Some(&normal), &outlook);
+        let question = Question { step: 0, exclude_bp: policy.exclusion_at(weight) };
+        let mut window = evidence::Window::default();
         let mut open = Window::default();
-        let mut open_s = 0.0;
         for _ in 0..self.seconds {
             let (bad_c, bad_b) = (bad_c.draw(random), bad_b.draw(random));
             let (n_c, n_b) = (good_c.draw(random) + bad_c, good_b.draw(random) + bad_b);
             open.add(&Window::new(n_c, n_b, bad_c, bad_b));
-            open_s += 1.0;
-            if !open.is_full(open_s) {
+            window.span_ms += 1_000;
+            if !judge::is_full(open.canary.total, window.span_ms) {
                 continue;
             }
-            test.fold(&mut state, &open, open_s);
-            if open.canary.bad > 0 && test.ln_evidence(&state) >= threshold::ville(Plan::default().alpha) {
+            window.number += 1;
+            put(&mut window.canary, open.canary);
+            put(&mut window.baseline, open.baseline);
+            state.take(&policy, &window, weight);
+            if judge::look(&policy, &state, question) == Verdict::Rollback {
                 return true;
             }
-            (open, open_s) = (Window::default(), 0.0);
+            (open, window.span_ms) = (Window::default(), 0);
         }
         false
+    }
+
+    /// A profile that knows the rate and not how clustered failures are, so that Ville's threshold stands, with which the
+    /// pre-flight reckons.
+    fn normal(&self) -> Normal {
+        let (requests, seconds) = (self.traffic.rps * 600.0, 600);
+        let bad = (requests * self.traffic.base) as u64;
+        let mut classes = Classes::new();
+        put(&mut classes, Arm { total: requests as u64, bad });
+        Normal { span_ms: seconds * 1_000, classes, instances: 4, ..Normal::default() }
     }
 }

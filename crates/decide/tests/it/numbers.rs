@@ -92,3 +92,68 @@ proptest! {
         }
     }
 }
+
+/// What one look says of 60 windows of 1,000 requests, 5 % of them the canary's.
+fn said(normal: &Normal, canary_bad: u64) -> taxiway_model::verdict::MetricFinding {
+    let policy = AnalysisPolicy::of(Profile::Strict);
+    let weight = WeightBp::new(500).unwrap();
+    let outlook = Outlook { shares: Some([weight; 2]), compared_ms: 600_000, canary_instances: 1 };
+    let mut state = State::expecting(&policy, Some(normal), &outlook);
+    for number in 1..=60 {
+        let window = Window {
+            number,
+            span_ms: 1_000,
+            canary: side(50, if number % 4 == 0 { canary_bad } else { 0 }),
+            baseline: side(950, if number % 2 == 0 { 3 } else { 2 }),
+            ..Window::default()
+        };
+        state.fold(&policy, &window, weight);
+    }
+    let question = Question { step: 0, exclude_bp: policy.exclusion_at(weight) };
+    judge::judge(&policy, &state, question).findings.remove(0)
+}
+
+fn side(requests: u64, bad: u64) -> Classes {
+    let counts = Counts { requests, status: [0, requests - bad, 0, 0, bad], ..Counts::default() };
+    Classes::from([("api".to_owned(), counts)])
+}
+
+fn profile(dispersion_milli: Option<u64>, noise_milli: u64) -> Normal {
+    Normal {
+        span_ms: 600_000,
+        classes: side(600_000, 1_600),
+        error_dispersion_milli: dispersion_milli,
+        slow_dispersion_milli: None,
+        instances: 19,
+        instance_noise_milli: Some(noise_milli),
+    }
+}
+
+/// R4.2: the profile decides how much evidence is enough, and what cannot be known is said.
+#[test]
+fn the_normal_profile_decides_what_can_be_told() {
+    let independent = said(&profile(Some(1_000), 0), 1);
+    let unknown = said(&profile(None, 0), 1);
+    let clustered = said(&profile(Some(5_000), 0), 1);
+    let noisy = said(&profile(Some(1_000), 200), 1);
+    // Half of 1 %: Ville's threshold is ln 200.
+    assert_eq!(unknown.against_needed_milli, 5_298);
+    assert!(independent.against_needed_milli < 5_298, "{independent:?}");
+    assert_eq!((clustered.against_needed_milli, noisy.against_needed_milli), (5_298, 5_298));
+    assert!(clustered.against_milli < independent.against_milli, "{clustered:?}");
+    assert!(noisy.against_milli < independent.against_milli, "{noisy:?}");
+    let sentence = &noisy.sentence;
+    assert!(
+        sentence.contains("one canary instance beside noisy instances: less than 1.7")
+            && sentence.ends_with("x cannot be attributed"),
+        "{sentence}"
+    );
+    assert!(!independent.sentence.contains("attributed"), "{}", independent.sentence);
+}
+
+/// Strict tolerates nothing: half as much again is shown where 0.1 % of slack would hide it.
+#[test]
+fn strict_has_no_slack_and_still_excludes_of_a_service_that_never_fails() {
+    let metric = &AnalysisPolicy::of(Profile::Strict).metrics[0];
+    assert_eq!((metric.slack_ppm, judge::exclusion_slack_ppm(metric)), (0, 1_000));
+}

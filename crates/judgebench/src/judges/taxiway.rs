@@ -34,11 +34,7 @@ impl Strict {
     /// Knows of the cell what a plan says of its steps; what else the product knows before a canary it learns from
     /// `Run::before`.
     pub fn new(cell: &Cell) -> Self {
-        let mut policy = AnalysisPolicy::of(Profile::Strict);
-        policy.metrics.retain(|metric| metric.measure == Measure::ErrorRate);
-        for metric in &mut policy.metrics {
-            (metric.hold_above, metric.rollback_above) = (None, None);
-        }
+        let policy = strict();
         let weight = |second| {
             WeightBp::new((cell.scenario.share(second) * 1e4).round() as u16).expect("a share of the traffic")
         };
@@ -51,6 +47,16 @@ impl Strict {
         };
         Self { policy, outlook, weights }
     }
+}
+
+/// The policy of [`Strict`].
+pub fn strict() -> AnalysisPolicy {
+    let mut policy = AnalysisPolicy::of(Profile::Strict);
+    policy.metrics.retain(|metric| metric.measure == Measure::ErrorRate);
+    for metric in &mut policy.metrics {
+        (metric.hold_above, metric.rollback_above) = (None, None);
+    }
+    policy
 }
 
 impl Judge for Strict {
@@ -87,7 +93,7 @@ impl Judge for Strict {
 }
 
 /// One side's counts as the proxy would have told them.
-fn put(classes: &mut Classes, arm: Arm) {
+pub fn put(classes: &mut Classes, arm: Arm) {
     if !classes.contains_key(CLASS) {
         classes.insert(CLASS.to_owned(), Counts::default());
     }
