@@ -26,8 +26,8 @@ mod slo;
 mod source;
 mod strategy;
 mod target;
-mod traffic;
 pub mod template;
+mod traffic;
 mod value;
 
 pub use advice::advice;
@@ -86,7 +86,8 @@ pub fn read_whole(
         Err(problem) => return Err(vec![*problem]),
     };
     let context = fields::Context::new(text, directory);
-    let spec = parse::tree(text, &context).and_then(|root| service::read(&root, &context, included, promql, slos));
+    let spec =
+        parse::tree(text, &context).and_then(|root| service::read(&root, &context, included, promql, slos));
     let problems = context.into_problems();
     match spec {
         Some(spec) if problems.is_empty() => Ok(spec),

@@ -434,6 +434,8 @@ fn command(deed: &Deed, scenario: &Scenario, engine: &Engine, id: &StreamId) -> 
         Deed::Resume => Command::Resume,
         Deed::Abort => Command::Abort,
         Deed::Rollback => Command::Rollback { to: None },
-        Deed::Report(signal) => Command::Signal { signal: *signal, detail: "seen by ada".to_owned(), key: None },
+        Deed::Report(signal) => {
+            Command::Signal { signal: *signal, detail: "seen by ada".to_owned(), key: None }
+        }
     }
 }
