@@ -4,7 +4,9 @@
 //! product records of the ten minutes before. Steps are left as `taxiway_decide::next` leaves them: PROCEED when the time is
 //! up; else the time once more; then a person. HOLD asks a person, too, and is still rolled back when that becomes the
 //! verdict before the step's time has passed twice. The step with all the traffic is not compared and
-//! left out.
+//! left out. Beside it stands what the pre-flight says of the same plan and traffic.
+
+mod promise;
 
 use taxiway_decide::judge::{self, Outlook, Question, State};
 use taxiway_decide::normal::{Reading, Record};
@@ -48,8 +50,10 @@ enum End {
 
 /// Prints a line per plan, traffic and fault; a twentieth of the runs at 1,000 requests per second.
 pub fn print(runs: u64, seed: u64) {
-    println!("| plan | base | rps | canary | runs | released | rolled back | hold | too little evidence |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| plan | base | rps | pre-flight | canary | runs | released | rolled back | hold | too little evidence |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, steps) in PLANS {
         for (rps, part) in [(10.0, 1), (100.0, 4), (1_000.0, 20)] {
             for base in [0.001, 0.01] {
@@ -61,7 +65,13 @@ pub fn print(runs: u64, seed: u64) {
                         bench.run(&mut Random::new(&[key[0], key[1], key[2], key[3], run]))
                     });
                     let told = told(&ends);
-                    println!("| {name} | {}% | {rps} | {fault} | {runs} | {told} |", base * 100.0);
+                    let asks =
+                        bench.is_told_to_ask(&mut Random::new(&[seed, rps as u64, (base * 1e6) as u64]));
+                    let promise = if asks { "may ask" } else { "passes" };
+                    println!(
+                        "| {name} | {}% | {rps} | {promise} | {fault} | {runs} | {told} |",
+                        base * 100.0
+                    );
                 }
             }
         }
@@ -157,6 +167,11 @@ impl Bench {
             counts.status[1] -= bad;
             counts.status[4] += bad;
         }
+    }
+
+    /// Whether the pre-flight would have warned that even a healthy canary may have to ask a person.
+    fn is_told_to_ask(&self, random: &mut Random) -> bool {
+        promise::asks(self.steps, self.normal(random).as_ref())
     }
 
     /// What the product would have on record of the ten minutes before.
