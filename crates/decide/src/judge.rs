@@ -9,6 +9,7 @@
 //! noisy ratio looked at often enough will alarm on anything. An e-process may be looked at as
 //! often as one likes; its false-alarm rate holds at all looks together.
 
+mod band;
 mod errors;
 mod finding;
 mod lasting;

@@ -1,17 +1,17 @@
 //! Error rates: counts of failed requests on both sides.
 
-use super::Question;
 use super::finding::{self, Figures, Rule, Tests, percent, times};
 use super::noise::Capped;
 use super::prior::Prior;
 use super::ratio::Ratio;
 use super::trailing::Trailing;
+use super::{Question, band};
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
 use taxiway_stats::threshold::Calibrated;
-use taxiway_stats::{Arm, Window, burn, exclude, interval, reject};
+use taxiway_stats::{Arm, Window, burn, exclude, reject};
 
 /// The part of the needed evidence that one window may bring: what fails within one second may be one
 /// event, so that a conviction takes two windows at least. A half costs 4 % of the time to detection
@@ -25,14 +25,6 @@ const RATIO_ERRORS_MIN: u64 = 5;
 /// Failed requests of the canary that a conviction takes at least: the fewest that can be evidence
 /// enough at all, at a share of 5 % and with none on the other side.
 const SHOWN_ERRORS_MIN: u64 = 3;
-
-/// How sure the lower end of a rate must be before it crosses an absolute hold band. The time just
-/// past is looked at anew every second: at 0.999 a service whose rate is the band's was held in 8 to
-/// 40 % of its healthy releases (`judgebench standard`).
-const BAND_CONFIDENCE: f64 = 0.999_99;
-
-/// The cheap interval that most looks end with.
-const BAND_CONFIDENCE_FIRST: f64 = 0.999;
 
 /// Slack that an exclusion has at least: of a service that never fails no multiple of its rate could
 /// ever be excluded, only "a thousandth of the requests more".
@@ -187,10 +179,7 @@ impl Evidence {
         for window in self.trailing.iter() {
             add(&mut sum, side(window));
         }
-        let above = |low: f64| low * 1e6 > band_ppm as f64;
-        sum.bad >= RATIO_ERRORS_MIN
-            && above(interval::wilson(sum, BAND_CONFIDENCE_FIRST)[0])
-            && above(interval::clopper_pearson(sum, BAND_CONFIDENCE)[0])
+        band::is_above(sum, band_ppm)
     }
 
     /// Whether the canary's rate lies beyond so many times the baseline's and the slack, over

@@ -6,22 +6,19 @@
 //! rare. Either way: both tests, each at half the false-alarm rate.
 
 use super::super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
-use super::super::{Question, noise};
+use super::super::{Question, band, noise};
 use super::one_sided::Below;
 use std::collections::BTreeMap;
 use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{AnalysisPolicy, Direction, MetricPolicy};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
-use taxiway_stats::{Arm, Window, burn, exclude, interval, reject};
+use taxiway_stats::{Arm, Window, burn, exclude, reject};
 
 /// Absolute bands for HOLD look at the time just past.
 const TRAILING_MS: u64 = 60_000;
 
 /// Fewer events than this on both sides together give no ratio.
 const RATIO_EVENTS_MIN: u64 = 5;
-
-/// How sure a rate must be beyond an absolute hold band.
-const BAND_CONFIDENCE: f64 = 0.999;
 
 /// Windows that a conviction takes at least.
 const WINDOWS_MIN: f64 = 2.0;
@@ -228,13 +225,12 @@ impl Evidence {
         if recent.total == 0 {
             return false;
         }
-        let [low, high] = interval::wilson(recent, BAND_CONFIDENCE);
         let above = metric.hold_above.is_some_and(|ppm| match ppm {
             // Nothing at all is allowed: one is enough to be looked at.
             0 => recent.bad > 0,
-            ppm => recent.bad >= RATIO_EVENTS_MIN && low * 1e6 > ppm as f64,
+            ppm => band::is_above(recent, ppm),
         });
-        above || metric.hold_below.is_some_and(|ppm| high * 1e6 < ppm as f64)
+        above || metric.hold_below.is_some_and(|ppm| band::is_below(recent, ppm))
     }
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
