@@ -14,7 +14,7 @@ use taxiway_model::event::{Event, Hold, Outcome, ReturnCause, Split};
 use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{InstancePhase, Observed};
 use taxiway_model::plan::Step;
-use taxiway_model::policy::{MetricPolicy, Missing};
+use taxiway_model::policy::{Measure, MetricPolicy, Missing};
 use taxiway_model::service::StrategyKind;
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{Judgement, Verdict};
@@ -147,7 +147,9 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
         if let Some(why) = status.broken.get(version) {
             return Some((ReturnCause::NotReady, format!("{version} cannot be started: {why}")));
         }
-        let limit = flight.plan.version.target.limits.memory_bytes;
+        // Whoever names the metric says where its bands are; else the annex does.
+        let named = flight.plan.analysis.metrics.iter().any(|metric| metric.measure == Measure::Memory);
+        let limit = flight.plan.version.target.limits.memory_bytes.filter(|_| !named);
         for instance in status.instances.iter().filter(|instance| &instance.version == version) {
             if instance.restarts >= CRASH_LOOP_RESTARTS && instance.phase != InstancePhase::Stopping {
                 let sentence = format!(

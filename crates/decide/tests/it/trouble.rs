@@ -1,6 +1,8 @@
 //! Versions that do not start, eat too much, or cannot be seen.
 
 use crate::world::{Life, World, version};
+use taxiway_model::ids::MetricName;
+use taxiway_model::policy::{Measure, MetricPolicy};
 
 fn released(life: Life, seconds: u64) -> String {
     let mut world = World::serving();
@@ -69,6 +71,27 @@ fn memory_near_its_limit_is_red() {
     instances v1x2
     -> nothing to do
     ");
+}
+
+/// Whoever names `memory` says where its bands are.
+#[test]
+fn a_metric_of_memory_has_its_own_bands() {
+    let mut world = World::serving();
+    world.lives.insert(version("v2"), Life::Hungry);
+    let like = world.spec.analysis.metrics[0].clone();
+    let name = MetricName::new("memory").unwrap();
+    let (hold_above, rollback_above) = (None, None);
+    world.spec.analysis.metrics.push(MetricPolicy {
+        name,
+        measure: Measure::Memory,
+        hold_above,
+        rollback_above,
+        required: false,
+        ..like
+    });
+    world.release("v2").unwrap();
+    world.wait(20);
+    assert_eq!(world.weight(), 1_000, "{}", world.told());
 }
 
 #[test]
