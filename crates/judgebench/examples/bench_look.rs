@@ -1,78 +1,137 @@
-//! Microseconds per look of the judge's arithmetic: fold one window and read the evidence, and bytes of state.
+//! Microseconds per look of the product's judge (fold one window, give the verdict), canaries a core can judge each second, and bytes of state.
 //!
-//! Ten metrics are nine counts (against, for, and the ratio's profile each) and a latency histogram with three quantiles, on a canary of 5 % at 1,000 requests per second and one-second windows.
+//! A canary of 5 % at 1,000 requests per second, one-second windows with their latencies, the profile `standard`: with the two metrics it
+//! has, and with ten (an error rate for each of eight endpoint classes more). Bytes are what 1,000 such states of ten minutes take of this
+//! process's resident memory.
 
 use std::hint::black_box;
-use std::mem::size_of_val;
 use std::time::Instant;
 
+use taxiway_decide::judge::{self, Question, State};
 use taxiway_judgebench::random::Random;
-use taxiway_stats::histogram::{self, Bucket};
-use taxiway_stats::{Window, exclude, latency, profile, reject};
+use taxiway_model::counts::{Counts, Histogram};
+use taxiway_model::evidence::{Classes, Window};
+use taxiway_model::ids::MetricName;
+use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
+use taxiway_model::weight::WeightBp;
+use taxiway_stats::histogram::{SCALE, index_of};
 
-const LOOKS: u64 = 20_000;
-const COUNTS: usize = 9;
-const LATENCIES: usize = 1;
+/// Looks that are timed: an hour and a half of windows.
+const LOOKS: usize = 5_000;
+
+/// Windows before the timing starts and before a state is weighed: ten minutes.
+const PAST: usize = 600;
+
+/// States that are weighed together.
+const STATES: usize = 1_000;
+
+/// Endpoint classes, so that error rates are stratified.
+const CLASSES: [&str; 8] = ["cart", "checkout", "home", "images", "login", "orders", "search", "other"];
 
 fn main() {
-    let count_us = counts();
-    let (latency_us, latency_bytes) = latencies();
-    let all = COUNTS as f64 * count_us + LATENCIES as f64 * latency_us;
-    println!("count metric     {count_us:8.3} us a look  {:6} bytes", count_bytes());
-    println!("latency metric   {latency_us:8.3} us a look  {latency_bytes:6} bytes");
-    println!("ten metrics      {all:8.3} us a look");
-    println!("canaries a core  {:8.0} judged each second", 1e6 / all);
+    let windows = windows();
+    let two = AnalysisPolicy::of(Profile::Standard);
+    let ten = with_each_class(&two);
+    for (name, policy) in [("two metrics", &two), ("ten metrics", &ten)] {
+        let (us, bytes) = (look_us(policy, &windows), bytes(policy, &windows));
+        println!(
+            "{name:12} {us:7.1} us a look  {:8.0} canaries a core and second  {bytes:7} bytes of state, {:6} a metric",
+            1e6 / us,
+            bytes / policy.metrics.len()
+        );
+    }
 }
 
-/// One count metric in the product: is it worse, how bad can it still be, and the ratio's profile.
-fn counts() -> f64 {
-    let worse = reject::Test::new(1.1, 0.001, 3_600.0).expect("fixed parameters");
-    let bad = exclude::Test::new(2.0, 0.001).expect("fixed parameters");
-    let (mut against, mut not_bad) = (worse.start(), bad.start());
-    let mut ratio = profile::Profile::default();
-    let mut random = Random::new(&[1]);
-    let windows: Vec<Window> =
-        (0..1_000).map(|_| Window::new(50, 950, random.poisson(0.5), random.poisson(9.5))).collect();
+fn with_each_class(policy: &AnalysisPolicy) -> AnalysisPolicy {
+    let mut policy = policy.clone();
+    let more: Vec<MetricPolicy> = CLASSES
+        .iter()
+        .map(|class| MetricPolicy {
+            name: MetricName::new(format!("errors_{class}")).expect("a short valid name"),
+            endpoint: Some((*class).to_owned()),
+            ..policy.metrics[0].clone()
+        })
+        .collect();
+    policy.metrics.extend(more);
+    policy
+}
+
+/// One after the other, as the engine takes windows in.
+fn look_us(policy: &AnalysisPolicy, windows: &[Window]) -> f64 {
+    let mut state = folded(policy, windows);
     let start = Instant::now();
     for look in 0..LOOKS {
-        let window = &windows[look as usize % windows.len()];
-        worse.fold(&mut against, window, 1.0);
-        bad.fold(&mut not_bad, window, 1.0);
-        ratio.fold(window);
-        black_box((worse.ln_evidence(&against), bad.ln_evidence(&not_bad)));
+        state.take(policy, &windows[look % windows.len()], weight());
+        black_box(judge::look(policy, &state, question(policy)));
     }
-    micros(start)
-}
-
-fn count_bytes() -> usize {
-    let worse = reject::Test::new(1.1, 0.001, 3_600.0).expect("fixed parameters");
-    8 * (worse.start().to_bits().len() + 2) + size_of_val(&profile::Profile::default())
-}
-
-fn latencies() -> (f64, usize) {
-    let test = latency::Test::new(0.2, 3_600.0).expect("fixed parameters");
-    let mut state = test.start();
-    let mut random = Random::new(&[2]);
-    let mut side = |count: u32| -> Vec<Bucket> {
-        let mut buckets = Vec::new();
-        for _ in 0..count {
-            let index = histogram::index_of(100.0 * libm::exp(0.6 * random.normal()), histogram::SCALE);
-            histogram::merge(&mut buckets, &[(index, 1)]);
-        }
-        buckets
-    };
-    let windows: Vec<(Vec<Bucket>, Vec<Bucket>)> = (0..200).map(|_| (side(50), side(950))).collect();
-    let start = Instant::now();
-    for look in 0..LOOKS {
-        let (canary, baseline) = &windows[look as usize % windows.len()];
-        test.fold(&mut state, canary, baseline, 1.0);
-        black_box(test.ln_evidence(&state));
-    }
-    let past = (state.past.recent.len() + state.past.before.len()) * size_of_val(&state.past.recent[0]);
-    let evidence: usize = state.worse.iter().map(|state| 8 * state.to_bits().len()).sum();
-    (micros(start), past + evidence)
-}
-
-fn micros(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e6 / LOOKS as f64
+}
+
+fn bytes(policy: &AnalysisPolicy, windows: &[Window]) -> usize {
+    let state = folded(policy, windows);
+    let before = resident_bytes();
+    let states: Vec<State> = (0..STATES).map(|_| state.clone()).collect();
+    let after = resident_bytes();
+    black_box(states.len());
+    after.saturating_sub(before) / STATES
+}
+
+fn folded(policy: &AnalysisPolicy, windows: &[Window]) -> State {
+    let mut state = State::new(policy, None);
+    for number in 0..PAST {
+        state.take(policy, &windows[number % windows.len()], weight());
+    }
+    state
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells a process its size");
+    let pages: usize =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("the second figure");
+    pages * 4_096
+}
+
+fn weight() -> WeightBp {
+    WeightBp::new(500).expect("a share of the traffic")
+}
+
+fn question(policy: &AnalysisPolicy) -> Question {
+    Question { step: 0, exclude_bp: policy.exclusion_at(weight()) }
+}
+
+fn windows() -> Vec<Window> {
+    let mut random = Random::new(&[1]);
+    (1..=200)
+        .map(|number| Window {
+            number,
+            span_ms: 1_000,
+            canary: side(50, &mut random),
+            baseline: side(950, &mut random),
+            ..Window::default()
+        })
+        .collect()
+}
+
+/// Requests spread over the classes, one in a hundred failed, latencies log-normal around 100 ms.
+fn side(requests: u64, random: &mut Random) -> Classes {
+    let share = |place: usize| {
+        let (each, rest) = (requests / CLASSES.len() as u64, requests % CLASSES.len() as u64);
+        each + u64::from((place as u64) < rest)
+    };
+    CLASSES
+        .iter()
+        .enumerate()
+        .map(|(place, class)| {
+            let requests = share(place);
+            let bad = random.poisson(requests as f64 * 0.01).min(requests);
+            let mut latency = Histogram::default();
+            for _ in 0..requests {
+                let index = index_of(100_000.0 * libm::exp(0.6 * random.normal()), SCALE);
+                let index = i16::try_from(index).expect("far below what a histogram holds");
+                *latency.buckets.entry(index).or_default() += 1;
+            }
+            let status = [0, requests - bad, 0, 0, bad];
+            ((*class).to_owned(), Counts { requests, status, latency, ..Counts::default() })
+        })
+        .collect()
 }
