@@ -91,9 +91,12 @@ fn stop_leaves_nothing_and_start_brings_it_back() {
 fn a_flipped_byte_is_found_and_said() {
     let bed = Bed::new(Bed::QUICK).with_v1();
     bed.ok(&["stop"]);
-    // A process that ends in a hurry leaves its write-ahead log to whoever opens the log next.
-    let options = taxiway_store::sqlite::Options::default();
-    drop(taxiway_store::sqlite::Store::open(&bed.data(), options).unwrap());
+    // A process that ends in a hurry leaves its write-ahead log to whoever opens the log next; a reader that
+    // `with_v1` has asked may still be on its way out.
+    eventually("the log is free", || {
+        let options = taxiway_store::sqlite::Options::default();
+        taxiway_store::sqlite::Store::open(&bed.data(), options).map(drop).is_ok()
+    });
     let found: Vec<_> = std::fs::read_dir(bed.data()).unwrap().flatten().map(|entry| entry.path()).collect();
     let database = found.iter().find(|path| path.extension().is_some_and(|e| e == "db" || e == "sqlite"));
     let database = database.unwrap_or_else(|| panic!("{found:?}"));
