@@ -188,4 +188,4 @@ impl Bench {
 }
 
 /// A HOLD that passes sooner asks nobody.
-const HOLD_SETTLES_S: usize = 2;
+const HOLD_SETTLES_S: usize = (taxiway_decide::next::HOLD_SETTLES_MS / 1_000) as usize;
