@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::args::{Args, Behaviour};
+use crate::metrics::Metrics;
 
 /// The longest an overloaded instance lets a request queue before it refuses it.
 const QUEUE_MAX: Duration = Duration::from_millis(500);
@@ -58,6 +59,7 @@ impl Failure {
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) args: Args,
+    pub(crate) metrics: Metrics,
     started: Instant,
     draws: AtomicU64,
     seed: u64,
@@ -72,7 +74,8 @@ impl Instance {
         // The process id keeps replicas from failing in step.
         let seed = u64::from(std::process::id()) << 32 | 0x5eed;
         let (busy_until, kept) = (Mutex::new(started), Mutex::default());
-        Self { args, started, draws: AtomicU64::new(0), seed, busy_until, kept }
+        let metrics = Metrics::default();
+        Self { args, metrics, started, draws: AtomicU64::new(0), seed, busy_until, kept }
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -8,6 +8,7 @@ mod behaviour;
 mod dependency;
 mod listen;
 mod log;
+mod metrics;
 mod service;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::behaviour::{Endpoint, Failure, Instance};
 
@@ -22,6 +23,7 @@ pub(crate) async fn answer(
     let endpoint = match request.uri().path() {
         "/healthz" => return Ok(reply(&instance, StatusCode::OK, json!({"status": "alive"}))),
         "/readyz" => return Ok(readiness(&instance)),
+        "/metrics" => return Ok(metrics(&instance)),
         "/" => Endpoint::Catalogue,
         "/search" => Endpoint::Search,
         "/checkout" => Endpoint::Checkout,
@@ -35,7 +37,8 @@ pub(crate) async fn answer(
         let body = json!({"error": format!("the body is cut off or over {BODY_BYTES_MAX} bytes")});
         return Ok(reply(&instance, StatusCode::PAYLOAD_TOO_LARGE, body));
     }
-    Ok(match instance.work(endpoint).await {
+    let began = Instant::now();
+    let response = match instance.work(endpoint).await {
         Ok(()) => reply(&instance, StatusCode::OK, page(endpoint)),
         Err(failure) => {
             let status = match failure {
@@ -47,7 +50,9 @@ pub(crate) async fn answer(
             crate::log::line(&format!("error: {path}: {} ({})", failure.sentence(), status.as_u16()));
             reply(&instance, status, json!({"error": failure.sentence()}))
         }
-    })
+    };
+    instance.metrics.count(&path, response.status().as_u16(), began.elapsed());
+    Ok(response)
 }
 
 /// Ready says only whether this instance has started: a shared dependency that is down must not take every instance
@@ -58,6 +63,13 @@ fn readiness(instance: &Instance) -> Response<Full<Bytes>> {
     } else {
         reply(instance, StatusCode::SERVICE_UNAVAILABLE, json!({"status": "starting"}))
     }
+}
+
+fn metrics(instance: &Instance) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(instance.metrics.text())));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn page(endpoint: Endpoint) -> Value {

@@ -109,3 +109,24 @@ fn a_tcp_dependency_is_up_while_it_accepts() {
     drop(listener);
     assert_eq!(shop.load(500, 50, "/").by_status[&503], 50);
 }
+
+#[test]
+fn what_was_answered_is_counted_for_prometheus() {
+    let shop = start(&["--behaviour", "one-endpoint", "--error-percent", "100"]);
+    assert_eq!(shop.load(500, 300, "/=2,/checkout=1").requests, 300);
+    let page = shop.metrics();
+    let of = |series: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("no {series} in {page}")).trim().parse::<f64>().unwrap()
+    };
+    let good = of(r#"http_requests_total{path="/",status="200"}"#);
+    let bad = of(r#"http_requests_total{path="/checkout",status="500"}"#);
+    assert_eq!((good + bad, of(r#"http_requests_total{path="/",status="500"}"#)), (300.0, 0.0), "{page}");
+    assert!(bad > 50.0, "{page}");
+    let bucket =
+        |bound: &str| of(&format!(r#"http_request_duration_seconds_bucket{{path="/",le="{bound}"}}"#));
+    assert_eq!((bucket("+Inf"), of(r#"http_request_duration_seconds_count{path="/"}"#)), (good, good));
+    assert!(bucket("0.005") <= bucket("0.01") && bucket("0.01") <= bucket("5"), "{page}");
+    let mean_s = of(r#"http_request_duration_seconds_sum{path="/"}"#) / good;
+    assert!((0.0045..0.5).contains(&mean_s), "{mean_s} s");
+}

@@ -67,6 +67,20 @@ impl Shop {
         runtime.block_on(taxiway_example_load::run(change(plan), |_| true)).expect("the plan is sound")
     }
 
+    /// What it says at /metrics.
+    pub(crate) fn metrics(&self) -> String {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("text/plain; version=0.0.4"),
+            "{answer}"
+        );
+        answer
+    }
+
     pub(crate) fn rss_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
