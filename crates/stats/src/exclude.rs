@@ -3,9 +3,14 @@
 //! The mirror image of [`crate::reject`]: the same e-variables with alternatives below the boundary. To proceed early, or
 //! to have excluded 10x, 5x or 2x before a step is left, the evidence must reach `1/beta`. With no errors on either side
 //! only the slack `delta` moves it (rule of three: about `ln(1/beta)/delta` canary requests).
+//!
+//! A service that hardly ever fails has no multiple that could be excluded in any useful time. [`Test::or_below`] adds
+//! alternatives that need no baseline, "the canary's own rate is below `rate`": what is excluded then is "at least `theta`
+//! times the baseline (plus `delta`) and at least `rate`", of which both parts are tested by e-variables, so that their
+//! mixture is one as well.
 
 use crate::increment::{Boundary, bernoulli};
-use crate::math::{exp, ln, ln_sum};
+use crate::math::{exp, ln, ln_1p, ln_sum};
 use crate::reject::ALTERNATIVES;
 use crate::{Error, Window};
 
@@ -22,8 +27,23 @@ pub struct Test {
     null: Boundary,
     ratios: [f64; ALTERNATIVES],
     ln_weights: [f64; ALTERNATIVES],
+    below: Option<Below>,
     trailing_s: f64,
     phi: f64,
+}
+
+/// Places of [`Below`]'s alternatives among the wealth; the default ratios leave them free.
+const BELOW: [usize; 2] = [4, 5];
+
+/// Rates of [`Below`]'s alternatives as parts of the excluded rate, and their shares of its weight: hardly any failure
+/// at all, or a third of it.
+const BELOW_PARTS: [(f64, f64); 2] = [(0.02, 0.6), (0.3, 0.4)];
+
+/// Log likelihood of a failed and of a good request under an alternative against the excluded rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Below {
+    ln_bad: [f64; 2],
+    ln_good: [f64; 2],
 }
 
 /// The running evidence as plain numbers.
@@ -71,6 +91,7 @@ impl Test {
             null: Boundary { theta, delta },
             ratios: [theta; ALTERNATIVES],
             ln_weights: [f64::NEG_INFINITY; ALTERNATIVES],
+            below: None,
             trailing_s: 600.0,
             phi: 1.0,
         };
@@ -98,6 +119,26 @@ impl Test {
         Ok(self)
     }
 
+    /// The same test that also excludes by the canary's rate alone being below `rate`, a probability between 0 and 1, with
+    /// so much of the weight (between 0 and 1). An error where there are more than four alternatives already.
+    pub fn or_below(mut self, rate: f64, weight: f64) -> Result<Self, Error> {
+        Error::unless(rate > 0.0 && rate < 1.0, "rate", rate, "a probability between 0 and 1")?;
+        Error::unless(weight > 0.0 && weight < 1.0, "weight", weight, "between 0 and 1")?;
+        let taken = self.ln_weights[BELOW[0]] > f64::NEG_INFINITY;
+        Error::unless(!taken, "alternatives", ALTERNATIVES as f64, "at most 4 beside a rate")?;
+        for known in &mut self.ln_weights[..BELOW[0]] {
+            *known += ln(1.0 - weight);
+        }
+        let mut below = Below { ln_bad: [0.0; 2], ln_good: [0.0; 2] };
+        for (index, (part, share)) in BELOW_PARTS.into_iter().enumerate() {
+            self.ln_weights[BELOW[index]] = ln(weight * share);
+            below.ln_bad[index] = ln(part);
+            below.ln_good[index] = ln_1p(rate * (1.0 - part) / (1.0 - rate));
+        }
+        self.below = Some(below);
+        Ok(self)
+    }
+
     /// The excluded hypothesis's boundary.
     pub fn null(&self) -> Boundary {
         self.null
@@ -120,11 +161,20 @@ impl Test {
 
     /// Folds one window in with a base rate that the caller knows from before the window.
     pub fn fold_expecting(&self, state: &mut State, window: &Window, base_rate: f64) {
-        if window.is_comparable() {
-            for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
-                if *wealth > f64::NEG_INFINITY {
-                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
-                }
+        if !window.is_comparable() {
+            return;
+        }
+        let compared = if self.below.is_some() { BELOW[0] } else { ALTERNATIVES };
+        for (wealth, ratio) in state.ln_wealth[..compared].iter_mut().zip(self.ratios) {
+            if *wealth > f64::NEG_INFINITY {
+                *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
+            }
+        }
+        if let Some(below) = self.below {
+            let (total, bad) = window.canary.floats();
+            for (index, place) in BELOW.into_iter().enumerate() {
+                let gained = bad * below.ln_bad[index] + (total - bad) * below.ln_good[index];
+                state.ln_wealth[place] += gained / self.phi;
             }
         }
     }

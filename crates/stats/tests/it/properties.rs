@@ -84,13 +84,32 @@ proptest! {
         }
     }
 
+    /// The same of the way that needs no baseline: the excluded rate is at least both boundaries, and a mixture of two
+    /// e-variables is one.
+    #[test]
+    fn excluding_by_the_own_rate_has_mean_at_most_one(
+        n_c in 1..12u64, n_b in 1..20u64, p_b in 0.0..0.3f64, inside in 0.0..1.0f64,
+        theta in 1.1..3.0f64, rate in 0.001..0.9f64, weight in 0.05..0.95f64,
+    ) {
+        let test = exclude::Test::new(theta, 0.0).and_then(|test| test.or_below(rate, weight)).unwrap();
+        let least = (theta * p_b).max(rate);
+        for p_c in [least, least + (1.0 - least) * inside] {
+            let mean = mean_e(n_c, n_b, p_c, p_b, |window| {
+                let mut state = test.start();
+                test.fold(&mut state, window, 1.0);
+                test.ln_evidence(&state)
+            });
+            prop_assert!(mean <= 1.0 + 1e-9, "{}", mean);
+        }
+    }
+
     #[test]
     fn evidence_is_a_number_whatever_comes(
         windows in proptest::collection::vec((window(), hostile()), 0..30),
         theta in 0.5..10.0f64, delta in prop_oneof![Just(0.0), 0.0..0.1f64],
     ) {
         let worse = reject::Test::new(theta, delta, 3_600.0).unwrap();
-        let bad = exclude::Test::new(theta, delta).unwrap();
+        let bad = exclude::Test::new(theta, delta).and_then(|test| test.or_below(0.01, 0.25)).unwrap();
         let (mut worse_state, mut bad_state) = (worse.start(), bad.start());
         let mut profile = profile::Profile::default();
         for (window, elapsed_s) in &windows {

@@ -62,6 +62,23 @@ fn exclude_matches_the_reference_vector() {
     }
 }
 
+/// By hand: 500 requests without a failure against 1 %, of weight 0.25: `0.25 (0.6 ((1 - 0.0002) / 0.99)^500 + 0.4 ((1 -
+/// 0.003) / 0.99)^500)`, and 0.75 times what the four ratios have without a failure, where only the slack of 0.1 % counts.
+#[test]
+fn a_service_that_never_fails_is_excluded_by_its_own_rate() {
+    let slack = exclude::Test::new(10.0, 0.001).unwrap();
+    let test = slack.or_below(0.01, 0.25).unwrap();
+    let window = Window::new(500, 49_500, 0, 0);
+    let fold = |test: &exclude::Test| {
+        let mut state = test.start();
+        test.fold(&mut state, &window, 1.0);
+        test.ln_evidence(&state)
+    };
+    let own = 0.6 * (0.9998_f64 / 0.99).powi(500) + 0.4 * (0.997_f64 / 0.99).powi(500);
+    close(fold(&test), (0.75 * fold(&slack).exp() + 0.25 * own).ln());
+    assert!(fold(&test) > 20_f64.ln() && fold(&slack) < 1.0, "{} and {}", fold(&test), fold(&slack));
+}
+
 /// mpmath, 50 digits: q by root finding on the stationarity condition, then the formula of `increment`'s page.
 #[test]
 fn bernoulli_form_matches_mpmath() {
