@@ -24,6 +24,8 @@ mod state;
 mod trailing;
 
 pub use errors::exclusion_slack_ppm;
+pub(crate) use errors::own_rate;
+pub(crate) use prior::is_known;
 pub use prior::Outlook;
 pub use state::State;
 

@@ -37,7 +37,7 @@ const BELOW: [usize; 2] = [4, 5];
 
 /// Rates of [`Below`]'s alternatives as parts of the excluded rate, and their shares of its weight: hardly any failure
 /// at all, or a third of it.
-const BELOW_PARTS: [(f64, f64); 2] = [(0.02, 0.6), (0.3, 0.4)];
+pub(crate) const BELOW_PARTS: [(f64, f64); 2] = [(0.02, 0.6), (0.3, 0.4)];
 
 /// Log likelihood of a failed and of a good request under an alternative against the excluded rate.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@
 //! that, fitted by simulation (`judgebench power`).
 
 use crate::math::{bisect, exp, ln, ln_normal_cdf, normal_cdf, normal_quantile};
-use crate::{Error, dispersion};
+use crate::{Error, dispersion, exclude};
 
 /// Cost in nats of the alternatives' mixture with all wealth bet at the start: [`KAPPA_LATE`] less `ln(1/0.7)`.
 pub const KAPPA_PLAIN: f64 = 1.3;
@@ -166,6 +166,38 @@ pub fn harm(traffic: &Traffic, share: f64, seconds: f64, ratio: f64) -> f64 {
 /// `ln(1/beta) / delta`.
 pub fn quiet_requests(beta: f64, delta: f64) -> f64 {
     ln(1.0 / beta) / delta
+}
+
+/// Requests the canary must serve until a rate of its own as low as `base` excludes `rate` with the wanted power
+/// ([`exclude::Test::or_below`] with `weight`): the fewest requests with which some number of failures is both likely
+/// enough to be the most that come (Poisson) and evidence enough, each alternative on its own. Infinite from `base =
+/// rate` on. `beta`: chance that the exclusion is wrong; `phi`: dispersion of the counts.
+pub fn own_rate_requests(beta: f64, power: f64, base: f64, rate: f64, weight: f64, phi: f64) -> f64 {
+    let by_alternative = exclude::BELOW_PARTS.map(|(part, share)| {
+        let needed = ln(1.0 / (beta * weight * share));
+        let per_good = crate::math::ln_1p(rate * (1.0 - part) / (1.0 - rate));
+        let per_bad = per_good + ln(1.0 / part);
+        let enough = |failures: u32| (needed + f64::from(failures) * per_bad) / per_good;
+        (0..OWN_RATE_FAILURES_MAX)
+            .map(|failures| (failures, enough(failures)))
+            .find(|(failures, requests)| poisson_cdf(*failures, requests * base) >= power)
+            .map_or(f64::INFINITY, |(_, requests)| requests * phi)
+    });
+    by_alternative[0].min(by_alternative[1])
+}
+
+/// Failures with which nobody excludes by the own rate any more: a comparison needs fewer requests.
+const OWN_RATE_FAILURES_MAX: u32 = 100;
+
+/// Probability of at most so many events of a Poisson law.
+fn poisson_cdf(events: u32, mean: f64) -> f64 {
+    let mut term = exp(-mean);
+    let mut sum = term;
+    for event in 1..=events {
+        term *= mean / f64::from(event);
+        sum += term;
+    }
+    sum
 }
 
 /// Bad requests per request at the true ratio: `p (s ratio + 1 - s)`; the canary's rate stops at 1.

@@ -36,6 +36,27 @@ pub fn exclusion_slack_ppm(metric: &MetricPolicy) -> u32 {
     metric.slack_ppm.max(EXCLUSION_SLACK_PPM)
 }
 
+/// Chance of failure below which services count as hardly ever failing: a step that must exclude "ten
+/// times" excludes ten times the baseline's rate, or of this where that is more.
+const HARDLY_EVER: f64 = 1e-3;
+
+/// Weight of excluding by the canary's own rate where nothing is known of the baseline, and where it
+/// is known to fail less than half of [`HARDLY_EVER`]; none where it is known to fail more than twice.
+const OWN_RATE_WEIGHTS: [f64; 2] = [0.25, 0.75];
+
+/// Rate of the canary itself that a step which must exclude so many times excludes, and the weight
+/// of that way in its test; none where the baseline is known to fail more often.
+pub(crate) fn own_rate(times: f64, base_rate: Option<f64>) -> Option<(f64, f64)> {
+    let rate = (times * HARDLY_EVER).min(0.5);
+    let [unknown, quiet] = OWN_RATE_WEIGHTS;
+    match base_rate {
+        None => Some((rate, unknown)),
+        Some(base) if base < HARDLY_EVER / 2.0 => Some((rate, quiet)),
+        Some(base) if base <= HARDLY_EVER * 2.0 => Some((rate, unknown)),
+        Some(_) => None,
+    }
+}
+
 /// The fold of one error rate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
@@ -102,7 +123,9 @@ impl Evidence {
         };
         let excluded = policy.exclude.iter().map(|rule| {
             let theta = (f64::from(rule.ratio_bp) / 1e4).clamp(1.01, 1e3);
+            let own = own_rate(theta, base_rate);
             let test = exclude::Test::new(theta, share(exclusion_slack_ppm(metric)))
+                .and_then(|test| own.map_or(Ok(test), |(rate, weight)| test.or_below(rate, weight)))
                 .and_then(|test| test.dispersed(phi))
                 .expect("the bounds are clamped to what the test takes");
             (rule.ratio_bp, test, test.start())

@@ -19,6 +19,11 @@ pub(super) const HORIZON_S_MIN: f64 = 3_600.0;
 /// Requests of a normal profile below which its base rate is not taken for known.
 const KNOWN_REQUESTS_MIN: u64 = 1_000;
 
+/// Whether so many requests of a normal profile make its rates known.
+pub(crate) fn is_known(requests: u64) -> bool {
+    requests >= KNOWN_REQUESTS_MIN
+}
+
 /// What the plan says of the comparison to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outlook {
@@ -76,7 +81,7 @@ impl Prior<'_> {
     /// The rate of failure, where enough requests were seen to call it known.
     pub(super) fn base_rate(&self, metric: &MetricPolicy) -> Option<f64> {
         let seen = self.seen(metric);
-        (seen.requests >= KNOWN_REQUESTS_MIN).then(|| seen.errors() as f64 / seen.requests as f64)
+        is_known(seen.requests).then(|| seen.errors() as f64 / seen.requests as f64)
     }
 
     /// How much more failures vary than independent ones would; 1 where that is not known.

@@ -6,6 +6,7 @@ use taxiway_model::forecast::Traffic;
 use taxiway_model::plan::{Plan, Step};
 use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_model::weight::WeightBp;
+use crate::judge::{is_known, own_rate};
 use taxiway_stats::latency::QUANTILES;
 use taxiway_stats::preflight::{self, KAPPA_LATE, KAPPA_PLAIN};
 
@@ -30,6 +31,8 @@ pub(super) struct Power<'a> {
     slow_phi: f64,
     tau: f64,
     latencies: Histogram,
+    /// The rate of failure as the judge will know it.
+    known: Option<f64>,
 }
 
 impl<'a> Power<'a> {
@@ -42,6 +45,7 @@ impl<'a> Power<'a> {
         };
         let errors = find(|measure| matches!(measure, Measure::ErrorRate | Measure::QueryCounts));
         let slack = errors.map_or(0.0, |metric| f64::from(metric.slack_ppm) / 1e6);
+        let all = total(classes);
         Self {
             plan,
             errors,
@@ -55,7 +59,10 @@ impl<'a> Power<'a> {
             phi: (traffic.error_dispersion_milli as f64 / 1e3).max(1.0),
             slow_phi: (traffic.slow_dispersion_milli as f64 / 1e3).max(1.0),
             tau: traffic.instance_noise_milli.unwrap_or(0) as f64 / 1e3,
-            latencies: total(classes).latency,
+            known: errors
+                .filter(|metric| metric.measure == Measure::ErrorRate && is_known(all.requests))
+                .map(|_| traffic.base_ppm as f64 / 1e6),
+            latencies: all.latency,
         }
     }
 
@@ -186,7 +193,11 @@ impl<'a> Power<'a> {
         let of_canary = self.traffic.rps * share;
         let quiet = preflight::quiet_requests(test.alpha * QUIET_WEALTH, delta.max(1e-9)) / of_canary;
         let quiet = if self.traffic.base * quiet * of_canary < 0.5 { quiet } else { f64::INFINITY };
-        by_errors.min(quiet)
+        let own = own_rate(ratio, self.known).map_or(f64::INFINITY, |(rate, weight)| {
+            let base = self.traffic.base;
+            preflight::own_rate_requests(test.alpha, POWER, base, rate, weight, self.phi) / of_canary
+        });
+        by_errors.min(quiet).min(own)
     }
 
     fn latency_exclusion(&self, metric: &MetricPolicy, share: f64, ratio: f64) -> Option<f64> {
