@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::shell::{self, Error};
-use crate::{bench, repo, test, tidy};
+use crate::{bench, parts, repo, test, tidy};
 
 /// A verb that is nothing but a program of another crate, built and told what the user wants.
 struct Forward {
@@ -48,6 +48,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode, Error> {
     match verb.as_str() {
         "test" => return no_more(rest).map(|()| test::run(&root)),
         "tidy" => no_more(rest).and_then(|()| tidy::run(&root)),
+        "parts" => no_more(rest).and_then(|()| parts::run(&root)),
         "bench" => bench::run(&root, rest),
         "help" | "--help" | "-h" => {
             print!("{}", usage());
@@ -100,6 +101,7 @@ fn usage() -> String {
         "usage: cargo xtask <verb>\n\n\
          \x20 test                           everything continuous integration checks; ends with `N passed, N failed`\n\
          \x20 tidy                           the written rules of this repository, checked on its sources\n\
+         \x20 parts                          adapters against emulations that are too heavy for the suite (moto, for CloudWatch)\n\
          {}\n{}",
         forwards.join("\n"),
         bench::usage()

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod bench;
 mod commands;
 mod needs;
+mod parts;
 mod repo;
 mod shell;
 mod test;

@@ -150,14 +150,15 @@ impl Question {
 }
 
 /// What some sources need beside the question.
-struct Aside {
+#[derive(Default)]
+pub(super) struct Aside {
     outputs: Outputs,
     tails: Arc<Mutex<Tails>>,
     listener: Option<Arc<Listener>>,
 }
 
 /// Puts a question to its source.
-async fn put(question: &Question, aside: Aside) -> Result<Answer, Failure> {
+pub(super) async fn put(question: &Question, aside: Aside) -> Result<Answer, Failure> {
     match &question.source.api {
         Api::Prometheus { url, credentials } => prometheus::ask(url, credentials.as_ref(), question).await,
         Api::Json { url, credentials } => json::ask(url, credentials.as_ref(), question).await,

@@ -1,6 +1,7 @@
 //! One exchange over HTTP with a source, within bounds on time and size; secrets stay within it.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -96,6 +97,14 @@ impl Secrets {
         long.fold(text.to_owned(), |text, (value, _)| text.replace(value.as_str(), "***"))
     }
 
+    /// What is told where the source does not accept who asks.
+    pub(super) fn refused(&self, why: &str) -> String {
+        let places = self.places();
+        let next =
+            if places.is_empty() { "it wants `credentials`".to_owned() } else { format!("look at {places}") };
+        format!("the credentials are refused: {why}; {next}")
+    }
+
     /// Where they are kept, for people.
     fn places(&self) -> String {
         let mut places: Vec<String> = self.values.iter().map(|(_, secret)| secret.to_string()).collect();
@@ -120,16 +129,30 @@ pub(super) struct Reply {
     pub(super) at_s: f64,
 }
 
+/// What a source says of its refusal.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) text: String,
+    /// Whether it is about who asks, whatever the status.
+    pub(super) of_credentials: bool,
+}
+
+impl From<String> for Said {
+    fn from(text: String) -> Self {
+        Self { text, of_credentials: false }
+    }
+}
+
 /// Sends a request and takes a good answer. `said` finds in a bad one what the source says.
 ///
 /// # Errors
 /// One line for people, without a secret.
-pub(super) async fn exchange(
+pub(super) async fn exchange<S: Into<Said>>(
     request: http::request::Builder,
     body: impl Into<Bytes>,
     limit: Duration,
     secrets: &Secrets,
-    said: impl Fn(&serde_json::Value) -> Option<String>,
+    said: impl Fn(&serde_json::Value) -> Option<S>,
 ) -> Result<Reply, Failure> {
     let answer = match tokio::time::timeout(limit + GRACE, once(request, body.into(), secrets, said)).await {
         Ok(answer) => answer,
@@ -138,11 +161,11 @@ pub(super) async fn exchange(
     answer.map_err(|failure| Failure { why: secrets.without(&failure.why), ..failure })
 }
 
-async fn once(
+async fn once<S: Into<Said>>(
     request: http::request::Builder,
     body: Bytes,
     secrets: &Secrets,
-    said: impl Fn(&serde_json::Value) -> Option<String>,
+    said: impl Fn(&serde_json::Value) -> Option<S>,
 ) -> Result<Reply, Failure> {
     let request: Request<Full<Bytes>> = request
         .header(header::USER_AGENT, concat!("taxiway/", env!("CARGO_PKG_VERSION")))
@@ -150,38 +173,108 @@ async fn once(
         .map_err(|error| Failure::new(format!("this cannot be asked over HTTP: {error}")))?;
     let response = send(request).await.map_err(Failure::new)?;
     let status = response.status();
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let retry_after = text(header::RETRY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    let at = text(header::DATE).and_then(|text| httpdate::parse_http_date(text).ok());
-    let at_s = seconds(at.unwrap_or_else(SystemTime::now));
+    let head = Head::of(response.headers());
     let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|error| {
-        Failure::new(if error.is::<http_body_util::LengthLimitError>() {
-            format!("the answer has more than {} MiB; narrow the query", BODY_BYTES_MAX >> 20)
+        if error.is::<http_body_util::LengthLimitError>() {
+            too_large()
         } else {
-            format!("the answer broke off: {error}")
-        })
+            Failure::new(format!("the answer broke off: {error}"))
+        }
     })?;
-    let body = body.to_bytes();
+    let body = head.unpacked(body.to_bytes())?;
     if status.is_success() {
-        return Ok(Reply { body, at_s });
+        return Ok(Reply { body, at_s: head.at_s });
     }
-    let said = serde_json::from_slice(&body).ok().and_then(|value| said(&value)).unwrap_or_default();
-    Err(Failure { why: refusal(status, &said, secrets), retry_after })
+    let said = serde_json::from_slice(&body).ok().and_then(|value| said(&value)).map(Into::into);
+    let said = said.unwrap_or_else(|| head.line(&body).into());
+    let mut why = refusal(status, &said, secrets);
+    if let (true, Some(to)) = (status.is_redirection(), head.location) {
+        // Whoever it points to did not get our credentials from the one who runs Taxiway.
+        let _ = write!(why, "; it points to {}: name that address, redirects are not followed", cut(&to));
+    }
+    Err(Failure { why, retry_after: head.retry_after })
 }
 
-fn refusal(status: StatusCode, said: &str, secrets: &Secrets) -> String {
-    let mut why = format!("it answers {status}");
-    if !said.is_empty() {
-        let _ = write!(why, ": {}", cut(said));
+/// What the head of an answer says beside its status.
+struct Head {
+    /// The source's clock; ours where it does not say.
+    at_s: f64,
+    retry_after: Option<Duration>,
+    location: Option<String>,
+    encoding: String,
+    is_text: bool,
+}
+
+impl Head {
+    fn of(headers: &http::HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+        let at = text("date").and_then(|text| httpdate::parse_http_date(text).ok());
+        let at_s = seconds(at.unwrap_or_else(SystemTime::now));
+        let asked = text("retry-after").and_then(|text| wait(text, at_s));
+        // Datadog and others say only when their count of requests begins anew.
+        let anew = || text("x-ratelimit-reset").and_then(|text| wait(text, at_s));
+        Self {
+            at_s,
+            retry_after: asked.or_else(anew),
+            location: text("location").map(str::to_owned),
+            encoding: text("content-encoding").unwrap_or_default().to_ascii_lowercase(),
+            is_text: text("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
+        }
     }
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        let places = secrets.places();
-        let _ = if places.is_empty() {
-            write!(why, "; it wants `credentials`")
-        } else {
-            write!(why, "; look at {places}")
-        };
+
+    /// What a refusal in plain text says first.
+    fn line(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&body[..body.len().min(4 * SAID_CHARS_MAX)]);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+        line.filter(|_| self.is_text).unwrap_or_default().to_owned()
+    }
+
+    /// The body as it was before it was packed, within the same limit of size.
+    fn unpacked(&self, body: Bytes) -> Result<Bytes, Failure> {
+        match self.encoding.as_str() {
+            "" | "identity" => Ok(body),
+            "gzip" | "x-gzip" => {
+                let mut plain = Vec::new();
+                let limit = BODY_BYTES_MAX as u64 + 1;
+                let read = flate2::read::MultiGzDecoder::new(&body[..]).take(limit).read_to_end(&mut plain);
+                match read {
+                    Ok(length) if length as u64 == limit => Err(too_large()),
+                    Ok(_) => Ok(Bytes::from(plain)),
+                    Err(_) => Err(Failure::new("the answer says that it is gzip, and it is not")),
+                }
+            }
+            other => {
+                let why = format!("the answer is packed as {}, and that was not asked for", cut(other));
+                Err(Failure::new(why))
+            }
+        }
+    }
+}
+
+/// How long to wait: seconds, or a moment as HTTP or Unix writes it, on the clock of the answer.
+fn wait(text: &str, at_s: f64) -> Option<Duration> {
+    /// No source asks for a pause of years: such a number is a moment.
+    const MOMENT_S: f64 = 1e9;
+    let until = |moment_s: f64| Duration::try_from_secs_f64((moment_s - at_s).max(0.0)).ok();
+    match text.parse::<f64>() {
+        Ok(moment_s) if moment_s >= MOMENT_S => until(moment_s),
+        Ok(pause_s) => Duration::try_from_secs_f64(pause_s).ok(),
+        Err(_) => until(seconds(httpdate::parse_http_date(text).ok()?)),
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::new(format!("the answer has more than {} MiB; narrow the query", BODY_BYTES_MAX >> 20))
+}
+
+fn refusal(status: StatusCode, said: &Said, secrets: &Secrets) -> String {
+    let mut why = format!("it answers {status}");
+    if !said.text.is_empty() {
+        let _ = write!(why, ": {}", cut(&said.text));
+    }
+    if said.of_credentials || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return secrets.refused(&why);
     }
     why
 }
@@ -222,6 +315,50 @@ mod tests {
     }
 
     #[test]
+    fn how_long_to_wait_is_said_in_four_ways() {
+        let of = |headers: &[(&'static str, &str)]| {
+            let date = ("date", "Sat, 21 Nov 2026 18:00:00 GMT");
+            let all = headers.iter().chain([&date]).map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_str(value).expect("a value"))
+            });
+            Head::of(&all.collect()).retry_after.map(|pause| pause.as_secs())
+        };
+        assert_eq!(of(&[("retry-after", "7")]), Some(7));
+        assert_eq!(of(&[("retry-after", "Sat, 21 Nov 2026 18:00:30 GMT")]), Some(30));
+        assert_eq!(of(&[("retry-after", "Sat, 21 Nov 2026 17:00:00 GMT")]), Some(0));
+        // Datadog's window of ten seconds, of which four are left; others say the moment.
+        assert_eq!(of(&[("x-ratelimit-period", "10"), ("x-ratelimit-reset", "4")]), Some(4));
+        assert_eq!(of(&[("x-ratelimit-reset", "1795284012")]), Some(12));
+        assert_eq!(of(&[("retry-after", "2"), ("x-ratelimit-reset", "9")]), Some(2));
+        for odd in ["soon", "-1", "NaN", "inf"] {
+            assert_eq!(of(&[("retry-after", odd)]), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_packed_answer_is_unpacked_within_its_limit() {
+        use std::io::Write as _;
+        let head = |encoding: &str| Head {
+            at_s: 0.0,
+            retry_after: None,
+            location: None,
+            encoding: encoding.to_owned(),
+            is_text: false,
+        };
+        let packed = |bytes: &[u8]| {
+            let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            packer.write_all(bytes).expect("memory");
+            Bytes::from(packer.finish().expect("memory"))
+        };
+        assert_eq!(head("gzip").unpacked(packed(b"[1]")).expect("gzip"), "[1]");
+        let bomb = packed(&vec![b' '; BODY_BYTES_MAX + 1]);
+        assert!(bomb.len() < 64 * 1024);
+        assert!(head("gzip").unpacked(bomb).expect_err("a bomb").why.contains("more than 16 MiB"));
+        assert!(head("gzip").unpacked(Bytes::from_static(b"no")).expect_err("no gzip").why.contains("gzip"));
+        assert!(head("br").unpacked(Bytes::new()).expect_err("unknown").why.contains("packed as br"));
+    }
+
+    #[test]
     fn secrets_stay_out_of_what_is_said_and_their_place_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token").display().to_string();
@@ -230,8 +367,11 @@ mod tests {
         let header = secrets.header(&Credentials::Bearer(Secret::File(path.clone()))).expect("it is there");
         assert_eq!(header.1, "Bearer s3cr3t-token");
         assert_eq!(secrets.without("no access for s3cr3t-token here"), "no access for *** here");
-        let why = refusal(StatusCode::FORBIDDEN, "", &secrets);
-        assert_eq!(why, format!("it answers 403 Forbidden; look at the file {path}"));
+        let why = refusal(StatusCode::FORBIDDEN, &Said::default(), &secrets);
+        assert_eq!(
+            why,
+            format!("the credentials are refused: it answers 403 Forbidden; look at the file {path}")
+        );
         let none = secrets.read(&Secret::Env("TAXIWAY_TEST_NOT_SET".to_owned())).expect_err("it is not set");
         assert!(none.why.contains("the environment variable TAXIWAY_TEST_NOT_SET"), "{none:?}");
     }

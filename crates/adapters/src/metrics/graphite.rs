@@ -34,7 +34,7 @@ pub(super) async fn ask(
         let (name, value) = secrets.header(credentials)?;
         request = request.header(name, value);
     }
-    let reply = exchange(request, form, question.limit, &secrets, |_| None).await?;
+    let reply = exchange(request, form, question.limit, &secrets, |_| None::<String>).await?;
     let series = read(&reply.body, &places)?;
     let gaps = series.iter().flat_map(|one| one.all.windows(2).map(|pair| pair[1] - pair[0]));
     let bucket_s = gaps.filter(|gap| *gap > 0.0).reduce(f64::max);
@@ -55,8 +55,19 @@ struct Timed {
     all: Vec<f64>,
 }
 
+/// Graphite writes infinity as `1e9999`, a number that JSON has and no floating point can hold. One
+/// such point would make the whole answer unreadable; it is a gap, as null is.
+fn without_infinities(body: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    match std::str::from_utf8(body) {
+        Ok(text) if text.contains("1e9999") => {
+            text.replace("-1e9999", "null").replace("1e9999", "null").into_bytes().into()
+        }
+        _ => body.into(),
+    }
+}
+
 fn read(body: &[u8], places: &[(String, Side, usize)]) -> Result<Vec<Timed>, Failure> {
-    let read: Vec<One> = serde_json::from_slice(body)
+    let read: Vec<One> = serde_json::from_slice(&without_infinities(body))
         .map_err(|error| Failure::new(format!("the answer is not what Graphite says: {error}")))?;
     if read.len() > SERIES_MAX {
         return Err(Failure::new(format!(
@@ -72,4 +83,18 @@ fn read(body: &[u8], places: &[(String, Side, usize)]) -> Result<Vec<Timed>, Fai
         Ok(Timed { series: Series { side: *side, part: *part, points }, all })
     };
     read.into_iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nulls_and_infinities_are_gaps() {
+        let body = br#"[{"target": "canary.0", "tags": {"name": "a"}, "datapoints": [[1.5, 60], [null, 120],
+            [1e9999, 180], [-1e9999, 240], [2, 300]]}]"#;
+        let read = read(body, &[("canary.0".to_owned(), Side::Canary, 0)]).expect("an answer");
+        assert_eq!(read[0].series.points, [(60.0, 1.5), (300.0, 2.0)]);
+        assert_eq!(read[0].all.len(), 5);
+    }
 }

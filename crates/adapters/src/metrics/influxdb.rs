@@ -80,7 +80,7 @@ fn flux(body: &[u8], side: Side, part: usize, into: &mut Points) -> Result<(), F
         .map_err(|_| Failure::new("the answer is not what InfluxDB says: it is not UTF-8"))?;
     let mut names: Option<Vec<String>> = None;
     let mut tables: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for line in text.lines().map(str::trim_end) {
+    for line in records(text) {
         if line.is_empty() {
             names = None;
             continue;
@@ -100,7 +100,8 @@ fn flux(body: &[u8], side: Side, part: usize, into: &mut Points) -> Result<(), F
             continue;
         };
         let field = |wanted: &str| row.get(names.iter().position(|name| name == wanted)?).map(String::as_str);
-        if let Some(error) = field("error").filter(|error| !error.is_empty()) {
+        if let Some(error) = field("error") {
+            let error = if error.is_empty() { "unknown query error" } else { error };
             return Err(Failure::new(format!("it answers an error: {}", cut(error))));
         }
         let at_s = field("_time").and_then(csv::moment_s);
@@ -120,6 +121,22 @@ fn flux(body: &[u8], side: Side, part: usize, into: &mut Points) -> Result<(), F
     }
     into.series.extend(tables.into_iter().map(|(_, points)| Series { side, part, points }));
     Ok(())
+}
+
+/// The records of CSV: lines, but for those that end within quotes.
+fn records(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let mut quoted = false;
+        let end = text.bytes().position(|byte| {
+            quoted ^= byte == b'"';
+            byte == b'\n' && !quoted
+        });
+        let (record, after) = end.map_or((text, None), |end| (&text[..end], Some(&text[end + 1..])));
+        rest = after;
+        Some(record.trim_end_matches('\r'))
+    })
 }
 
 #[derive(Deserialize)]
@@ -166,4 +183,44 @@ fn influxql(body: &[u8], side: Side, part: usize, into: &mut Points) -> Result<(
         into.series.push(Series { side, part, points });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Series>, Failure> {
+        let mut points = Points::default();
+        flux(text.as_bytes(), Side::Canary, 1, &mut points)?;
+        Ok(points.series)
+    }
+
+    /// Tables as influxdb-client-go reads them in `api/query_test.go`: another schema begins after an empty line.
+    #[test]
+    fn tables_of_several_schemas_are_read_by_the_names_of_their_columns() {
+        let text = "#datatype,string,long,dateTime:RFC3339,double,string\r\n#group,false,false,false,false,true\r\n\
+            #default,_result,,,,\r\n,result,table,_time,_value,note\r\n\
+            ,,0,2020-02-18T10:34:08.135814545Z,1.4,\"a, b\r\nand \"\"c\"\"\"\r\n\
+            ,,0,2020-02-18T10:34:09Z,,x\r\n,,1,2020-02-18T10:34:08Z,+Inf,x\r\n\r\n\
+            #datatype,string,long,long,dateTime:RFC3339Nano\r\n#group,false,false,false,false\r\n\
+            #default,_result,,,\r\n,result,table,_value,_time\r\n,,2,4,2020-02-18T10:34:10Z\r\n\r\n";
+        let series = read(text).expect("tables");
+        assert_eq!(series.len(), 3);
+        assert_eq!(series[0].points.len(), 1, "an empty value is none");
+        assert_eq!(series[0].points[0].1, 1.4);
+        assert_eq!(series[1].points[0].1, f64::INFINITY);
+        assert_eq!(series[2].points, [(1_582_022_050.0, 4.0)]);
+        assert_eq!(read("\r\n").expect("nothing"), []);
+    }
+
+    #[test]
+    fn a_table_of_errors_is_an_error_also_after_values() {
+        let error = "#datatype,string,string\r\n#group,true,true\r\n#default,,\r\n,error,reference\r\n";
+        let said = |row: &str| read(&format!("{error}{row}")).expect_err("an error").why;
+        assert_eq!(
+            said(",\"failed to create\r\nphysical plan\",897\r\n"),
+            "it answers an error: failed to create  physical plan"
+        );
+        assert_eq!(said(",,\r\n"), "it answers an error: unknown query error");
+    }
 }

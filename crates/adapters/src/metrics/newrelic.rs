@@ -8,7 +8,10 @@ use taxiway_model::metrics::{Secret, Side};
 
 use super::answer::{Answer, Points, Series};
 use super::ask::Question;
-use super::exchange::{Failure, Secrets, cut, exchange};
+use super::exchange::{Failure, Said, Secrets, cut, exchange};
+
+/// What a query with `TIMESERIES` may have; more are refused.
+const BUCKETS_MAX: u64 = 366;
 
 pub(super) async fn ask(
     url: &str,
@@ -25,7 +28,7 @@ pub(super) async fn ask(
         .header("api-key", secrets.read(api_key)?);
     let body = json!({ "query": query }).to_string();
     let reply = exchange(request, body, question.limit, &secrets, said).await?;
-    let series = read(&reply.body, &places)
+    let series = read(&reply.body, &places, &secrets)
         .map_err(|failure| Failure { why: secrets.without(&failure.why), ..failure })?;
     Ok(Answer::Buckets(Points { now_s: reply.at_s, bucket_s: bucket_s as f64, series }))
 }
@@ -47,8 +50,9 @@ fn graphql(
     places: &[(String, Side, usize, String)],
 ) -> String {
     let whole = |at_s: f64| (at_s / bucket_s as f64).floor() as u64 * bucket_s * 1_000;
-    let (from_ms, to_ms) = (whole(question.from_s), whole(question.to_s));
-    let timeout_s = question.limit.as_secs().clamp(1, 120);
+    let to_ms = whole(question.to_s);
+    let from_ms = whole(question.from_s).max(to_ms.saturating_sub(BUCKETS_MAX * bucket_s * 1_000));
+    let timeout_s = question.limit.as_secs().clamp(5, 120);
     let mut inner = String::new();
     for (name, .., text) in places {
         let nrql = format!("{text} SINCE {from_ms} UNTIL {to_ms} TIMESERIES {bucket_s} seconds");
@@ -58,17 +62,30 @@ fn graphql(
     format!("{{ actor {{ account(id: {account}) {{{inner} }} }} }}")
 }
 
-fn said(value: &Value) -> Option<String> {
+/// Classes of errors about who asks.
+const OF_CREDENTIALS: [&str; 4] = ["ACCESS_DENIED", "FORBIDDEN", "UNAUTHENTICATED", "UNAUTHORIZED"];
+
+/// `{"errors": [{"message": …, "extensions": {"errorClass": "TOO_MANY_REQUESTS"}}]}`.
+fn said(value: &Value) -> Option<Said> {
     let first = value.get("errors")?.as_array()?.first()?;
-    Some(first.get("message")?.as_str()?.to_owned())
+    let message = first.get("message")?.as_str()?;
+    let class = first.pointer("/extensions/errorClass").and_then(Value::as_str);
+    let of_credentials = class.is_some_and(|class| OF_CREDENTIALS.contains(&class));
+    let text = class.map_or_else(|| message.to_owned(), |class| format!("{class}: {message}"));
+    Some(Said { text, of_credentials })
 }
 
-fn read(body: &[u8], places: &[(String, Side, usize, String)]) -> Result<Vec<Series>, Failure> {
+fn read(
+    body: &[u8],
+    places: &[(String, Side, usize, String)],
+    secrets: &Secrets,
+) -> Result<Vec<Series>, Failure> {
     let root: Value = serde_json::from_slice(body)
         .map_err(|error| Failure::new(format!("the answer is not what New Relic says: {error}")))?;
     // Errors come with the status 200, some of them beside half an answer.
     if let Some(said) = said(&root) {
-        return Err(Failure::new(format!("it answers an error: {}", cut(&said))));
+        let why = format!("it answers an error: {}", cut(&said.text));
+        return Err(Failure::new(if said.of_credentials { secrets.refused(&why) } else { why }));
     }
     let account = root.pointer("/data/actor/account");
     let account = account.ok_or_else(|| Failure::new("the answer has no account"))?;

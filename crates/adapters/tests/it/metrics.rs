@@ -3,6 +3,8 @@
 mod faults;
 mod hosted;
 mod local;
+#[cfg(feature = "moto")]
+mod moto;
 mod promql;
 mod real;
 mod world;

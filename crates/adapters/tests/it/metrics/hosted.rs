@@ -1,44 +1,48 @@
-//! Hosted sources, played by a server of our own that says what their public documentation says:
-//! sums are counted once, faults are told with where the secret is kept, and no secret is repeated.
+//! Hosted sources, played by a server of our own that says what their public recordings say: sums are
+//! counted once, every fault is told with what to do, and no secret is repeated.
+
+mod exchanges;
+mod faults;
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use taxiway_adapters::metrics::Sources;
 use taxiway_engine::ports::metrics::Metrics;
 use taxiway_model::ids::MetricName;
 use taxiway_model::metrics::{Api, Credentials, Influx, Query, Reading, Sample, Secret, Shape, Source};
 
 use super::world::{answer, order_of, serve, stream, until};
+use faults::{FAULTS, Held};
 
 /// What is planted, and must never be seen again.
 const PLANTED: &str = "planted-secret-0451";
 
-const WELL: u8 = 0;
-const EMPTY: u8 = 1;
-const REFUSED: u8 = 2;
-const FORBIDDEN: u8 = 3;
-const BROKEN: u8 = 4;
-const HALF: u8 = 5;
-const GARBAGE: u8 = 6;
-const HANGING: u8 = 7;
-const FLOOD: u8 = 8;
+/// Answers as they should be; with nothing in them; and then the faults by their place.
+const WELL: usize = 0;
+const EMPTY: usize = 1;
+const FIRST_FAULT: usize = 2;
 
 /// A source as a test plays it.
+#[derive(Clone, Copy)]
 struct Hosted {
     api: fn(&str, Secret) -> Api,
     bad: &'static str,
     total: &'static str,
     /// The answer to a request, with a point for each of the moments.
     good: fn(&str, &[u64]) -> String,
-    /// A refusal: status, body, and what is told of it.
+    /// What is told of an answer with nothing in it.
+    empty: &'static str,
+    /// A refusal of the question: status, body, and what is told of it.
     refusal: (&'static str, &'static str, &'static str),
+    /// A refusal of who asks, as this source has it: status and body.
+    who: (&'static str, &'static str),
     /// What is told of garbage.
     garbage: &'static str,
-    /// Whether it asks in one exchange per part, so that a part alone may fail.
+    /// What a request has.
     marks: &'static [&'static str],
 }
 
@@ -77,24 +81,27 @@ fn body(request: &str) -> &str {
 /// A folder with the planted secret, and a server that plays the source.
 struct Played {
     folder: tempfile::TempDir,
-    mode: Arc<AtomicU8>,
-    source: Source,
+    mode: Arc<AtomicUsize>,
+    by_time: bool,
     sources: Sources,
     asked: std::sync::mpsc::Receiver<String>,
 }
 
 impl Hosted {
-    fn play(self) -> Played {
+    /// Plays it, its clock so many seconds ahead.
+    fn play(self, mode: usize, ahead_s: i64) -> Played {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, format!("{PLANTED}\n")).unwrap();
-        let mode = Arc::new(AtomicU8::new(EMPTY));
+        let mode = Arc::new(AtomicUsize::new(mode));
         let switch = Arc::clone(&mode);
+        let ahead = AtomicI64::new(ahead_s);
+        let held = Held::default();
         let (sender, asked) = std::sync::mpsc::channel();
-        let (good, refusal) = (self.good, self.refusal);
         let (url, _) = serve(move |_, request, connection| {
             sender.send(request.to_owned()).unwrap_or_default();
-            respond(switch.load(Ordering::SeqCst), request, good, refusal, connection);
+            let now = now_s().saturating_add_signed(ahead.load(Ordering::SeqCst));
+            self.respond(switch.load(Ordering::SeqCst), now, request, connection, &held);
         });
         let secret = Secret::File(path.display().to_string());
         let shape = Shape::Counts { bad: self.bad.into(), total: self.total.into(), scale_micro: 1_000_000 };
@@ -104,7 +111,7 @@ impl Hosted {
             name: "hosted".to_owned(),
             api: (self.api)(&url, secret),
             interval_ms: 100,
-            timeout_ms: 1_500,
+            timeout_ms: 700,
             bucket_ms: 1_000,
             delay_ms: 0,
             canary: labels.clone(),
@@ -112,75 +119,45 @@ impl Hosted {
             queries: vec![query],
         };
         let sources = Sources::start().unwrap();
-        sources.want(&stream("shop/production"), &order_of(source.clone()));
-        Played { folder, mode, source, sources, asked }
+        sources.want(&stream("shop/production"), &order_of(source));
+        let by_time = self.empty == "no data of the canary yet";
+        Played { folder, mode, by_time, sources, asked }
+    }
+
+    fn respond(&self, mode: usize, now: u64, request: &str, connection: &mut TcpStream, held: &Held) {
+        let seconds: Vec<u64> = (now - 8..=now).collect();
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now));
+        let headers = format!("date: {date}\r\ncontent-type: application/json\r\n");
+        match mode {
+            WELL => answer(connection, "200 OK", &headers, &(self.good)(request, &seconds)),
+            EMPTY => answer(connection, "200 OK", &headers, &(self.good)(request, &[])),
+            fault => {
+                let good = || (self.good)(request, &seconds);
+                (FAULTS[fault - FIRST_FAULT].play)(self, &good, connection, held);
+            }
+        }
     }
 
     /// Good and bad answers, one after the other.
     fn check(self) {
-        let (refused, garbage, marks) = (self.refusal.2, self.garbage, self.marks);
-        let played = self.play();
+        let played = self.play(EMPTY, 0);
         let request = played.asked.recv_timeout(Duration::from_secs(10)).unwrap();
-        for mark in marks {
+        for mark in self.marks {
             assert!(request.contains(mark), "{mark} in {request}");
         }
-        let empty = played.until("an empty answer", |reading| !reading.nothing.is_empty());
-        assert_eq!(empty.nothing.values().next().unwrap(), "no data of the canary yet");
-        assert!(empty.samples.is_empty());
+        played.until("an empty answer", |reading| {
+            let told = reading.nothing.values().chain(reading.trouble.values());
+            reading.samples.is_empty() && told.into_iter().any(|why| why == self.empty)
+        });
         played.is_well();
-        for (mode, wanted) in [
-            (REFUSED, refused),
-            (BROKEN, "it answers 500 Internal Server Error"),
-            (HALF, "broke off"),
-            (GARBAGE, garbage),
-        ] {
-            let said = played.trouble(mode);
-            assert!(said.contains(wanted), "{wanted} in {said}");
-        }
-        let said = played.trouble(FORBIDDEN);
-        let place = format!("look at the file {}", played.folder.path().join("key").display());
-        assert!(said.contains("403 Forbidden") && said.contains(&place), "{said}");
-        played.is_well();
-    }
-}
-
-fn respond(
-    mode: u8,
-    request: &str,
-    good: fn(&str, &[u64]) -> String,
-    refusal: (&str, &str, &str),
-    connection: &mut TcpStream,
-) {
-    use std::io::Write;
-    let now = now_s();
-    let seconds: Vec<u64> = (now - 8..=now).collect();
-    match mode {
-        WELL => answer(connection, "200 OK", "", &good(request, &seconds)),
-        EMPTY => answer(connection, "200 OK", "", &good(request, &[])),
-        REFUSED => answer(connection, refusal.0, "", refusal.1),
-        // Who refuses may repeat what it was sent.
-        FORBIDDEN => {
-            let said =
-                json!({"error": PLANTED, "errors": [PLANTED], "message": PLANTED, "__type": "x#Denied"});
-            answer(connection, "403 Forbidden", "", &said.to_string());
-        }
-        BROKEN => answer(connection, "500 Internal Server Error", "", "<html>"),
-        HALF => {
-            let whole = good(request, &seconds);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", whole.len());
-            drop(connection.write_all((head + &whole[..whole.len() / 2]).as_bytes()));
-        }
-        GARBAGE => answer(connection, "200 OK", "", "\u{0}\u{1}<html>"),
-        HANGING => std::thread::sleep(Duration::from_secs(4)),
-        _ => {
-            drop(connection.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"));
-            let piece = vec![b' '; 64 * 1024];
-            for _ in 0..1_000 {
-                if connection.write_all(&piece).is_err() {
-                    return;
-                }
+        for (place, fault) in FAULTS.iter().enumerate() {
+            let said = played.trouble(FIRST_FAULT + place, &(fault.told)(&self));
+            if said.contains("credentials are refused") {
+                let path = played.folder.path().join("key");
+                assert!(said.contains(&format!("look at the file {}", path.display())), "{said}");
             }
         }
+        played.is_well();
     }
 }
 
@@ -189,15 +166,18 @@ impl Played {
         until(what, || self.sources.latest(&stream("shop/production")).filter(|reading| fits(reading)))
     }
 
-    /// What is told of a fault, without the secret.
-    fn trouble(&self, mode: u8) -> String {
+    /// Waits until a fault is told in one of these words, without the secret.
+    fn trouble(&self, mode: usize, wanted: &[&str]) -> String {
         self.mode.store(WELL, Ordering::SeqCst);
         self.until("a good answer", |reading| reading.trouble.is_empty());
         self.mode.store(mode, Ordering::SeqCst);
-        let reading = self.until("trouble", |reading| !reading.trouble.is_empty());
-        let said = format!("{:?}", reading.trouble);
-        assert!(!said.contains(PLANTED), "{said}");
-        reading.trouble.into_values().next().unwrap()
+        let fits = |why: &String| wanted.iter().any(|wanted| why.contains(wanted));
+        let reading = self.until(&format!("trouble with {wanted:?}"), |reading| {
+            let said = format!("{:?}", reading.trouble);
+            assert!(!said.contains(PLANTED), "{said}");
+            reading.trouble.values().any(fits)
+        });
+        reading.trouble.into_values().find(fits).unwrap()
     }
 
     /// Sums are counted: a tenth of the canary's are bad, and a fiftieth of the baseline's, which
@@ -211,9 +191,11 @@ impl Played {
         let Some(Sample::Counts { canary, baseline }) = reading.samples.values().next() else {
             panic!("{reading:?}")
         };
-        assert_eq!((canary.total, baseline.total), (canary.bad * 10, baseline.bad * 50));
-        assert_eq!(canary.total * 10, baseline.total, "both sides count up to the same moment");
-        assert!(canary.total <= 10 * 60, "every second counts once: {canary:?}");
+        assert_eq!((canary.total, baseline.total), (canary.bad * 10, baseline.bad * 50), "{reading:?}");
+        if self.by_time {
+            assert_eq!(canary.total * 10, baseline.total, "both sides count up to the same moment");
+            assert!(canary.total <= 10 * 120, "every second counts once: {canary:?}");
+        }
     }
 }
 
@@ -225,8 +207,14 @@ fn datadog(version: u8) -> Hosted {
         },
         bad: "sum:shop.errors{version:{version}}.as_count()",
         total: "sum:shop.requests{version:{version}}.as_count()",
-        good: if version == 1 { datadog_v1 } else { datadog_v2 },
-        refusal: ("400 Bad Request", r#"{"errors":["Error parsing query"]}"#, "Error parsing query"),
+        good: if version == 1 { exchanges::datadog_v1 } else { exchanges::datadog_v2 },
+        empty: "no data of the canary yet",
+        refusal: (
+            "400 Bad Request",
+            r#"{"errors":["API input validation failed: Invalid type. Expected \"timeseries_request\"."]}"#,
+            "400 Bad Request: API input validation failed",
+        ),
+        who: ("403 Forbidden", r#"{"errors":["Forbidden"]}"#),
         garbage: "not what Datadog says",
         marks: &["dd-api-key: planted", "dd-application-key: planted"],
     }
@@ -236,133 +224,7 @@ fn datadog_api(url: &str, key: Secret, version: u8) -> Api {
     Api::Datadog { url: url.to_owned(), version, api_key: key.clone(), application_key: key }
 }
 
-/// As <https://docs.datadoghq.com/api/latest/metrics/> has it ("Query timeseries data across multiple products").
-fn datadog_v2(request: &str, seconds: &[u64]) -> String {
-    let asked: Value = serde_json::from_str(body(request)).unwrap();
-    let attributes = &asked["data"]["attributes"];
-    assert_eq!(
-        (attributes["interval"].as_u64(), asked["data"]["type"].as_str()),
-        (Some(1_000), Some("timeseries_request"))
-    );
-    let queries = attributes["queries"].as_array().unwrap();
-    let has_errors = |query: &&Value| !seconds.is_empty() || query["query"].as_str().unwrap().is_empty();
-    let queries: Vec<&Value> = queries.iter().filter(has_errors).collect();
-    let series: Vec<Value> = (0..queries.len())
-        .map(|index| json!({"group_tags": [], "query_index": index, "unit": [null, null]}))
-        .collect();
-    let values: Vec<Vec<Value>> = queries
-        .iter()
-        .map(|query| seconds.iter().map(|_| json!(amount(query["query"].as_str().unwrap()))).collect())
-        .collect();
-    let times: Vec<u64> = seconds.iter().map(|at| at * 1_000).collect();
-    json!({"data": {"type": "timeseries_response", "attributes": {"series": series, "times": times, "values": values}}})
-        .to_string()
-}
-
-/// As <https://docs.datadoghq.com/api/latest/metrics/> has it ("Query timeseries points").
-fn datadog_v1(request: &str, seconds: &[u64]) -> String {
-    let query = decoded(request.split("query=").nth(1).unwrap().split(' ').next().unwrap());
-    let points: Vec<Value> =
-        seconds.iter().map(|at| json!([*at as f64 * 1e3, amount(&query) as f64])).collect();
-    let series = json!([{"metric": "shop.requests", "attributes": {}, "display_name": "shop.requests",
-        "unit": null, "pointlist": points, "interval": 1, "scope": "version:v2", "expression": query,
-        "length": points.len(), "aggr": "sum", "tag_set": []}]);
-    let series = if seconds.is_empty() { json!([]) } else { series };
-    json!({"status": "ok", "res_type": "time_series", "resp_version": 1, "query": query,
-        "from_date": 0, "to_date": 0, "series": series, "values": [], "times": [], "message": "", "group_by": []})
-    .to_string()
-}
-
-/// As the API reference of CloudWatch has `GetMetricData`, in its JSON protocol.
-fn cloudwatch(request: &str, seconds: &[u64]) -> String {
-    let asked: Value = serde_json::from_str(body(request)).unwrap();
-    let one = |query: &Value| {
-        let metric = &query["MetricStat"]["Metric"];
-        assert_eq!(
-            (metric["Namespace"].as_str(), query["MetricStat"]["Period"].as_u64()),
-            (Some("Shop"), Some(1))
-        );
-        let values: Vec<u64> = seconds.iter().map(|_| amount(&metric.to_string())).collect();
-        json!({"Id": query["Id"], "Label": metric["MetricName"], "Timestamps": seconds, "Values": values,
-            "StatusCode": "Complete", "Messages": []})
-    };
-    let results: Vec<Value> = asked["MetricDataQueries"].as_array().unwrap().iter().map(one).collect();
-    json!({"Messages": [], "MetricDataResults": results}).to_string()
-}
-
-/// As the documentation of NerdGraph has an NRQL query with `TIMESERIES`.
-fn newrelic(request: &str, seconds: &[u64]) -> String {
-    let asked: Value = serde_json::from_str(body(request)).unwrap();
-    let query = asked["query"].as_str().unwrap();
-    assert!(query.contains("account(id: 12345)") && query.contains("TIMESERIES 1 seconds"), "{query}");
-    let mut account = serde_json::Map::new();
-    for part in query.split("nrql(query: ").skip(1).zip(["canary0", "canary1", "baseline0", "baseline1"]) {
-        let (nrql, name) = part;
-        let nrql = nrql.split(" SINCE ").next().unwrap();
-        let result = |at: &u64| json!({"beginTimeSeconds": at, "endTimeSeconds": at + 1, "inspectedCount": 7, "count": amount(nrql)});
-        account.insert(name.to_owned(), json!({"results": seconds.iter().map(result).collect::<Vec<_>>()}));
-    }
-    json!({"data": {"actor": {"account": account}}}).to_string()
-}
-
-/// Annotated CSV, as the documentation of InfluxDB v2 has it.
-fn flux(request: &str, seconds: &[u64]) -> String {
-    let query = body(request);
-    assert!(query.contains("every: 1s") && query.contains("start: 20"), "{query}");
-    if seconds.is_empty() {
-        return "\r\n".to_owned();
-    }
-    let mut text = "#group,false,false,true,true,false,false\r\n\
-        #datatype,string,long,dateTime:RFC3339,dateTime:RFC3339,dateTime:RFC3339,double\r\n\
-        #default,_result,,,,,\r\n,result,table,_start,_stop,_time,_value\r\n"
-        .to_owned();
-    for at in seconds {
-        let time = format!("{at}");
-        for part in [",,0,", &time, ",", &time, ",", &time, ",", &amount(query).to_string(), "\r\n"] {
-            text += part;
-        }
-    }
-    text + "\r\n"
-}
-
-/// As the documentation of InfluxDB v1 has `/query`.
-fn influxql(request: &str, seconds: &[u64]) -> String {
-    assert!(request.starts_with("POST /query?db=shop&epoch=ms "), "{request}");
-    let query = decoded(body(request).strip_prefix("q=").unwrap());
-    assert!(query.contains("GROUP BY time(1s)"), "{query}");
-    let values: Vec<Value> = seconds.iter().map(|at| json!([at * 1_000, amount(&query)])).collect();
-    let series = json!([{"name": "requests", "columns": ["time", "sum"], "values": values}]);
-    match seconds {
-        [] => json!({"results": [{"statement_id": 0}]}).to_string(),
-        _ => json!({"results": [{"statement_id": 0, "series": series}]}).to_string(),
-    }
-}
-
-/// As the documentation of Graphite has the render API.
-fn graphite(request: &str, seconds: &[u64]) -> String {
-    let targets = body(request).split('&').filter_map(|pair| pair.strip_prefix("target="));
-    let one = |target: &str| {
-        let target = decoded(target);
-        let alias = target.rsplit('"').nth(1).unwrap().to_owned();
-        let points: Vec<Value> = seconds.iter().map(|at| json!([amount(&target), at])).collect();
-        json!({"target": alias, "tags": {"name": alias}, "datapoints": points})
-    };
-    let all: Vec<Value> = targets.map(one).collect();
-    if seconds.is_empty() { "[]".to_owned() } else { Value::Array(all).to_string() }
-}
-
-#[test]
-fn datadog_v2_is_counted_and_its_faults_are_told() {
-    datadog(2).check();
-}
-
-#[test]
-fn datadog_v1_is_counted_and_its_faults_are_told() {
-    datadog(1).check();
-}
-
-#[test]
-fn cloudwatch_is_counted_and_its_faults_are_told() {
+fn cloudwatch() -> Hosted {
     Hosted {
         api: |url, key| Api::Cloudwatch {
             region: "eu-central-1".to_owned(),
@@ -373,11 +235,16 @@ fn cloudwatch_is_counted_and_its_faults_are_told() {
         },
         bad: "Shop:Errors{Version=\"{version}\"} Sum",
         total: "Shop:Requests{Version=\"{version}\"} Sum",
-        good: cloudwatch,
+        good: exchanges::cloudwatch,
+        empty: "no data of the canary yet",
         refusal: (
             "400 Bad Request",
             r#"{"__type":"com.amazonaws.cloudwatch.v2010_08_01#InvalidParameterValueException","message":"The parameter Period must be a valid period"}"#,
             "InvalidParameterValueException: The parameter Period",
+        ),
+        who: (
+            "400 Bad Request",
+            r#"{"__type":"com.amazon.coral.service#UnrecognizedClientException","message":"The security token included in the request is invalid."}"#,
         ),
         garbage: "not what CloudWatch says",
         marks: &[
@@ -386,30 +253,28 @@ fn cloudwatch_is_counted_and_its_faults_are_told() {
             "x-amz-target: GraniteServiceVersion20100801.GetMetricData",
         ],
     }
-    .check();
 }
 
-#[test]
-fn new_relic_is_counted_and_its_faults_are_told() {
+fn new_relic() -> Hosted {
     Hosted {
         api: |url, api_key| Api::Newrelic { url: url.to_owned(), account: 12_345, api_key },
         bad: "SELECT count(*) FROM TransactionError WHERE appVersion = '{version}'",
         total: "SELECT count(*) FROM Transaction WHERE appVersion = '{version}'",
-        good: newrelic,
+        good: exchanges::newrelic,
+        empty: "no data of the canary yet",
         // Errors come with the status 200.
         refusal: (
             "200 OK",
-            r#"{"data":{"actor":{"account":null}},"errors":[{"locations":[{"column":3,"line":1}],"message":"NRQL Syntax Error: Error at line 1","path":["actor","account","canary0"]}]}"#,
-            "NRQL Syntax Error",
+            r#"{"data":{"actor":{"account":{"canary0":null}}},"errors":[{"extensions":{"errorClass":"TOO_MANY_REQUESTS"},"locations":[{"column":3,"line":1}],"message":"too many queries at a time","path":["actor","account","canary0","results"]}]}"#,
+            "it answers an error: TOO_MANY_REQUESTS: too many queries",
         ),
+        who: ("401 Unauthorized", r#"{"errors":[{"message":"The API key provided is invalid"}]}"#),
         garbage: "not what New Relic says",
         marks: &["POST /graphql ", "api-key: planted"],
     }
-    .check();
 }
 
-#[test]
-fn influxdb_v2_is_counted_and_its_faults_are_told() {
+fn influxdb_v2() -> Hosted {
     Hosted {
         api: |url, token| Api::Influxdb {
             url: url.to_owned(),
@@ -418,20 +283,20 @@ fn influxdb_v2_is_counted_and_its_faults_are_told() {
         },
         bad: "from(bucket: \"errors\") |> range(start: {from}, stop: {to}) |> filter(fn: (r) => r.version == \"{version}\") |> aggregateWindow(every: {bucket}, fn: sum, timeSrc: \"_start\")",
         total: "from(bucket: \"all\") |> range(start: {from}, stop: {to}) |> filter(fn: (r) => r.version == \"{version}\") |> aggregateWindow(every: {bucket}, fn: sum, timeSrc: \"_start\")",
-        good: flux,
+        good: exchanges::flux,
+        empty: "no data of the canary yet",
         refusal: (
             "400 Bad Request",
             r#"{"code":"invalid","message":"compilation failed: error at @1:1"}"#,
             "compilation failed",
         ),
+        who: ("401 Unauthorized", r#"{"code":"unauthorized","message":"unauthorized access"}"#),
         garbage: "not what InfluxDB says",
         marks: &["POST /api/v2/query?org=my%20shop ", "authorization: Token planted", "application/vnd.flux"],
     }
-    .check();
 }
 
-#[test]
-fn influxdb_v1_is_counted_and_its_faults_are_told() {
+fn influxdb_v1() -> Hosted {
     Hosted {
         api: |url, password| Api::Influxdb {
             url: url.to_owned(),
@@ -440,66 +305,112 @@ fn influxdb_v1_is_counted_and_its_faults_are_told() {
         },
         bad: "SELECT sum(n) FROM errors WHERE version = '{version}' AND time >= {from} AND time < {to} GROUP BY time({bucket})",
         total: "SELECT sum(n) FROM requests WHERE version = '{version}' AND time >= {from} AND time < {to} GROUP BY time({bucket})",
-        good: influxql,
+        good: exchanges::influxql,
+        empty: "no data of the canary yet",
         refusal: (
             "200 OK",
             r#"{"results":[{"statement_id":0,"error":"database not found: shop"}]}"#,
             "database not found: shop",
         ),
+        who: ("401 Unauthorized", r#"{"error":"authorization failed"}"#),
         garbage: "not what InfluxDB says",
         marks: &["authorization: Basic bWU6cGxhbnRlZC1zZWNyZXQtMDQ1MQ=="],
     }
-    .check();
 }
 
-#[test]
-fn graphite_is_counted_and_its_faults_are_told() {
+fn graphite() -> Hosted {
     Hosted {
         api: |url, key| Api::Graphite { url: url.to_owned(), credentials: Some(Credentials::Bearer(key)) },
         bad: "sumSeries(shop.{version}.errors)",
         total: "sumSeries(shop.{version}.requests)",
-        good: graphite,
-        refusal: ("400 Bad Request", "Bad Request", "it answers 400 Bad Request"),
+        good: exchanges::graphite,
+        empty: "no data of the canary yet",
+        refusal: ("400 Bad Request", "Invalid target", "it answers 400 Bad Request"),
+        who: ("403 Forbidden", ""),
         garbage: "not what Graphite says",
         marks: &["POST /render ", "authorization: Bearer planted", "format=json&from=1"],
     }
-    .check();
 }
 
-/// What all have in common, shown on one.
+fn prometheus() -> Hosted {
+    Hosted {
+        api: |url, token| Api::Prometheus {
+            url: url.to_owned(),
+            credentials: Some(Credentials::Bearer(token)),
+        },
+        bad: "errors_total{__side__=\"\"}",
+        total: "requests_total{__side__=\"\"}",
+        good: exchanges::prometheus,
+        empty: "no series of the canary yet",
+        refusal: (
+            "422 Unprocessable Entity",
+            r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}"#,
+            "422 Unprocessable Entity: query processing would load too many samples",
+        ),
+        who: ("401 Unauthorized", "Unauthorized\n"),
+        garbage: "not what Prometheus says",
+        marks: &["authorization: Bearer planted", "version%3D%22v2%22", "timeout=700ms"],
+    }
+}
+
+fn json() -> Hosted {
+    Hosted {
+        api: |url, value| Api::Json {
+            url: format!("{url}/stats?version={{version}}"),
+            credentials: Some(Credentials::Header { name: "X-Shop-Key".to_owned(), value }),
+        },
+        bad: "$.requests.errors",
+        total: "/requests/all",
+        good: exchanges::json,
+        empty: "there is nothing at $.requests.errors of the canary",
+        refusal: (
+            "409 Conflict",
+            r#"{"title":"the counters are being moved"}"#,
+            "the counters are being moved",
+        ),
+        who: ("401 Unauthorized", "{}"),
+        garbage: "the answer is not JSON",
+        marks: &["GET /stats?version=v2 ", "x-shop-key: planted"],
+    }
+}
+
+/// Most of it is waiting, for deadlines and pauses: all of them at once.
 #[test]
-fn a_hosted_source_that_hangs_or_floods_is_cut_off() {
-    let played = datadog(2).play();
-    let said = played.trouble(HANGING);
-    assert!(said.starts_with("no answer within 1500 ms"), "{said}");
-    let said = played.trouble(FLOOD);
-    assert!(said.contains("more than 16 MiB") || said.contains("no answer within"), "{said}");
-    played.is_well();
+fn every_source_is_counted_and_every_fault_of_it_is_told() {
+    let all = [
+        ("datadog v1", datadog(1)),
+        ("datadog v2", datadog(2)),
+        ("cloudwatch", cloudwatch()),
+        ("new relic", new_relic()),
+        ("influxdb v2", influxdb_v2()),
+        ("influxdb v1", influxdb_v1()),
+        ("graphite", graphite()),
+        ("prometheus", prometheus()),
+        ("json", json()),
+    ];
+    std::thread::scope(|scope| {
+        for (name, hosted) in all {
+            let named = std::thread::Builder::new().name(name.to_owned());
+            named.spawn_scoped(scope, move || hosted.check()).unwrap();
+        }
+    });
 }
 
+/// Sums by time are asked for and counted on the source's clock, whichever way it is wrong.
 #[test]
 fn the_clock_of_the_source_is_what_counts() {
-    let (sender, asked) = std::sync::mpsc::channel();
-    let (url, _) = serve(move |_, request, connection| {
-        let ahead = now_s() + 3_600;
-        let seconds: Vec<u64> = (ahead - 8..=ahead).collect();
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(ahead));
-        answer(connection, "200 OK", &format!("date: {date}\r\n"), &datadog_v2(request, &seconds));
-        let asked: Value = serde_json::from_str(body(request)).unwrap();
-        sender.send(asked["data"]["attributes"]["to"].as_u64().unwrap() / 1_000).unwrap_or_default();
-    });
-    let played = datadog(2).play();
-    let mut source = played.source.clone();
-    if let Api::Datadog { url: place, .. } = &mut source.api {
-        *place = url;
+    let by_time =
+        [datadog(1), datadog(2), cloudwatch(), new_relic(), influxdb_v2(), influxdb_v1(), graphite()];
+    let played: Vec<Played> = by_time
+        .iter()
+        .zip([3_600, -3_600].into_iter().cycle())
+        .map(|(hosted, ahead_s)| hosted.play(WELL, ahead_s))
+        .collect();
+    for played in &played {
+        played.is_well();
     }
-    let stream = stream("shop/staging");
-    played.sources.want(&stream, &order_of(source));
-    let counted = until("sums", || {
-        let reading = played.sources.latest(&stream)?;
-        reading.samples.values().next().cloned().filter(|sample| sample.totals().0 >= 20)
-    });
-    assert_eq!(counted.totals().0 * 10, counted.totals().1);
-    let last = asked.try_iter().last().unwrap();
-    assert!(last.abs_diff(now_s() + 3_600) < 10, "it is asked for its own time: {last}");
+    let last = played[1].asked.try_iter().last().unwrap();
+    let asked: Value = serde_json::from_str(body(&last)).unwrap();
+    let to = asked["data"]["attributes"]["to"].as_u64().unwrap() / 1_000;
+    assert!(to.abs_diff(now_s() - 3_600) < 10, "it is asked for its own time: {to}");
 }
