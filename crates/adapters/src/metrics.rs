@@ -17,6 +17,7 @@ mod graphite;
 mod influxdb;
 mod json;
 mod logs;
+mod moments;
 mod newrelic;
 mod otlp;
 pub mod prometheus;

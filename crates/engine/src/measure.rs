@@ -67,7 +67,7 @@ fn order(stream: &Stream, workload: Option<&WorkloadStatus>) -> Option<Order> {
     }
     // With everything on the new version there is no live baseline any more.
     let all = flight.current().is_some_and(|step| step.weight == WeightBp::ALL);
-    let baseline = flight.plan.baseline.as_ref().filter(|_| !all).map(ToString::to_string);
+    let baseline = flight.compared_with().filter(|_| !all).map(|version| version.to_string());
     let outputs = workload.map(|status| outputs(flight, status)).unwrap_or_default();
     Some(Order { sources, canary: flight.plan.version.name.to_string(), baseline, outputs })
 }
@@ -78,7 +78,8 @@ fn outputs(flight: &Flight, status: &WorkloadStatus) -> Outputs {
         let instances = status.instances.iter().filter(|instance| Some(&instance.version) == version);
         instances.map(|instance| instance.output.clone()).filter(|output| !output.is_empty()).collect()
     };
-    Outputs { canary: of(Some(&flight.plan.version.name)), baseline: of(flight.plan.baseline.as_ref()) }
+    let baseline = flight.compared_with();
+    Outputs { canary: of(Some(&flight.plan.version.name)), baseline: of(baseline.as_ref()) }
 }
 
 impl Measured {
@@ -123,7 +124,16 @@ impl Measured {
 
     /// From now on everything is counted anew: the exposure has changed.
     pub(crate) fn begin_anew(&mut self) {
-        self.taken.clone_from(&self.newest);
+        let before = std::mem::replace(&mut self.taken, self.newest.clone());
+        for (metric, sample) in &mut self.taken {
+            let Sample::Types { baseline, .. } = sample else { continue };
+            // A type of the baseline that is not on record yet still has to come on it: it is known.
+            let Some(Sample::Types { baseline: told, .. }) = before.get(metric) else {
+                baseline.by_type.clear();
+                continue;
+            };
+            baseline.by_type.retain(|name, _| told.by_type.contains_key(name));
+        }
         self.moved.clear();
     }
 }

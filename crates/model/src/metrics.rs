@@ -4,10 +4,12 @@
 //! beneath it, a quantile into its buckets. So the judge gets counts instead of a smoothed rate.
 //! What cannot be taken apart stays a series of values, for which only a weaker test is valid.
 
+mod moments;
 mod path;
 mod selector;
 mod source;
 
+pub use moments::{Moments, OTHERS, TYPES_MAX, Types};
 pub use path::Path;
 pub use selector::Selector;
 pub use source::{Api, Credentials, Influx, Secret, Side, Source};
@@ -65,6 +67,30 @@ pub enum Shape {
         /// Why it could not be taken apart, one clause.
         why: String,
     },
+    /// Count, sum and, where there is one, sum of squares of values; counters all.
+    Moments {
+        /// How many values.
+        count: String,
+        /// Their sum.
+        sum: String,
+        /// The sum of their squares.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        squares: Option<String>,
+    },
+    /// Single values, of which we make count, sum and sum of squares.
+    Values {
+        /// What gives them: a column, a pattern with a group, a histogram.
+        values: String,
+    },
+    /// Errors by their type, among all sessions.
+    Types {
+        /// What counts the errors.
+        bad: String,
+        /// What counts all sessions.
+        total: String,
+        /// The label, field, group or attribute that names the type.
+        by: String,
+    },
 }
 
 /// What a metric's query gave on both sides. Counts are cumulative in a [`Reading`] and what was
@@ -94,6 +120,20 @@ pub enum Sample {
         canary: Option<i64>,
         /// The baseline's.
         baseline: Option<i64>,
+    },
+    /// Count, sum and sum of squares of values on both sides.
+    Moments {
+        /// The canary's.
+        canary: Moments,
+        /// The baseline's.
+        baseline: Moments,
+    },
+    /// Errors by type on both sides.
+    Types {
+        /// The canary's.
+        canary: Types,
+        /// The baseline's.
+        baseline: Types,
     },
 }
 
@@ -186,6 +226,11 @@ impl Shape {
             Self::Counts { bad, total, .. } => vec![with(bad), with(total)],
             Self::Buckets { buckets, .. } => vec![with(buckets)],
             Self::Scalar { expression, .. } => vec![with(expression)],
+            Self::Moments { count, sum, squares } => {
+                [count, sum].into_iter().chain(squares).map(with).collect()
+            }
+            Self::Values { values } => vec![with(values)],
+            Self::Types { bad, total, .. } => vec![with(bad), with(total)],
         }
     }
 
@@ -195,6 +240,8 @@ impl Shape {
             Self::Counts { .. } => Measure::QueryCounts,
             Self::Buckets { quantile_bp, .. } => Measure::QueryBuckets { quantile_bp: *quantile_bp },
             Self::Scalar { every_ms, .. } => Measure::QueryValues { every_ms: *every_ms },
+            Self::Moments { .. } | Self::Values { .. } => Measure::QueryMoments,
+            Self::Types { .. } => Measure::QueryTypes,
         }
     }
 
@@ -206,6 +253,14 @@ impl Shape {
                 format!("judged by the counts in its buckets, shown at p{}", f64::from(*quantile_bp) / 100.0)
             }
             Self::Scalar { why, .. } => format!("judged by its values, with a weaker test: {why}"),
+            Self::Moments { squares: Some(_), .. } => {
+                "judged by its mean: count, sum and sum of squares".to_owned()
+            }
+            Self::Moments { squares: None, .. } => {
+                "judged by its mean: count and sum; how much it varies shows from window to window".to_owned()
+            }
+            Self::Values { .. } => "judged by its mean, over single values".to_owned(),
+            Self::Types { by, .. } => format!("judged by the types of `{by}` that are new"),
         }
     }
 }
@@ -226,6 +281,14 @@ impl Sample {
                 canary: buckets_since(canary, old_canary),
                 baseline: buckets_since(baseline, old_baseline),
             },
+            (
+                Self::Moments { canary, baseline },
+                Some(Self::Moments { canary: old_canary, baseline: old_baseline }),
+            ) => Self::Moments { canary: canary.since(*old_canary), baseline: baseline.since(*old_baseline) },
+            (
+                Self::Types { canary, baseline },
+                Some(Self::Types { canary: old_canary, baseline: old_baseline }),
+            ) => Self::Types { canary: canary.since(old_canary), baseline: baseline.since(old_baseline) },
             (same, _) => same.clone(),
         }
     }
@@ -237,6 +300,8 @@ impl Sample {
             Self::Counts { canary, baseline } => (canary.total, baseline.total),
             Self::Buckets { canary, baseline } => (sum(canary), sum(baseline)),
             Self::Scalar { canary, baseline } => (u64::from(canary.is_some()), u64::from(baseline.is_some())),
+            Self::Moments { canary, baseline } => (canary.count, baseline.count),
+            Self::Types { canary, baseline } => (canary.total, baseline.total),
         }
     }
 
@@ -247,6 +312,10 @@ impl Sample {
             Self::Counts { .. } => Self::Counts { canary: Tally::default(), baseline: Tally::default() },
             Self::Buckets { .. } => Self::Buckets { canary: Vec::new(), baseline: Vec::new() },
             Self::Scalar { .. } => Self::Scalar { canary: None, baseline: None },
+            Self::Moments { .. } => {
+                Self::Moments { canary: Moments::default(), baseline: Moments::default() }
+            }
+            Self::Types { .. } => Self::Types { canary: Types::default(), baseline: Types::default() },
         }
     }
 }

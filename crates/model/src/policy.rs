@@ -34,6 +34,21 @@ pub struct AnalysisPolicy {
     /// What becomes of a start of which the pre-flight warns.
     #[serde(default, skip_serializing_if = "is_default")]
     pub preflight: Preflight,
+    /// Which instances of the running version the canary is compared with.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub baseline: Baseline,
+}
+
+/// Which instances of the running version a canary is compared with (R4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Baseline {
+    /// Those that run anyway: the most requests, and so the earliest verdict.
+    #[default]
+    Stable,
+    /// As many as the canary's, started with them and given as large a share: as young, as cold and as
+    /// few, at the price of time.
+    Fresh,
 }
 
 /// What becomes of a start of which the pre-flight warns (R4.7).
@@ -131,6 +146,13 @@ pub struct MetricPolicy {
     /// The unit of its values, for people.
     #[serde(default, skip_serializing_if = "is_default")]
     pub unit: Unit,
+    /// Of a mean: absolute slack added to what is tolerated, in millionths of the unit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slack_micro: u64,
+    /// Of a mean: a change beyond this must be excluded before PROCEED, in basis points of the
+    /// baseline; none: the step's multiple.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_bp: Option<u32>,
 }
 
 /// The unit of values that a source gives.
@@ -232,6 +254,12 @@ pub enum Measure {
         /// Values closer together than this rest on the same seconds.
         every_ms: u64,
     },
+    /// The mean of values of a source ([`crate::metrics::Shape::Moments`]); absolute bands and figures
+    /// in millionths.
+    QueryMoments,
+    /// Types of errors that are new ([`crate::metrics::Shape::Types`]); absolute bands in parts per
+    /// million of the sessions.
+    QueryTypes,
     /// How fast an SLO's error budget is burnt: failed requests over what the objective allows.
     /// Thousandths of the burn that spends the budget in exactly its window.
     Burn {
@@ -282,6 +310,8 @@ impl Measure {
             Self::QueryCounts
                 | Self::QueryBuckets { .. }
                 | Self::QueryValues { .. }
+                | Self::QueryMoments
+                | Self::QueryTypes
                 | Self::Burn { by: Counter::Bad | Counter::Good | Counter::Above(_) | Counter::Below(_), .. }
         )
     }
@@ -318,6 +348,8 @@ impl MetricPolicy {
             on_no_data: Missing::Rollback,
             on_error: Missing::Rollback,
             unit: Unit::Count,
+            slack_micro: 0,
+            exclude_bp: None,
         }
     }
 
@@ -378,6 +410,7 @@ impl AnalysisPolicy {
             sources: Vec::new(),
             prices: None,
             preflight: Preflight::Warn,
+            baseline: Baseline::Stable,
         }
     }
 

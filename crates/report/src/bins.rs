@@ -2,7 +2,7 @@
 
 use crate::recording::{Recording, Seen};
 use taxiway_model::counts::{Counts, Histogram, quantile_us};
-use taxiway_model::metrics::{Sample, Tally};
+use taxiway_model::metrics::{Moments, Sample, Tally};
 use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_stats::{Arm, interval};
 
@@ -136,6 +136,7 @@ fn queried_side(samples: &[&Sample], metric: &MetricPolicy, side: usize) -> Opti
     let mut tally = Tally::default();
     let mut histogram: Vec<(u64, u64)> = Vec::new();
     let mut values: Vec<i64> = Vec::new();
+    let mut moments = Moments::default();
     for sample in samples {
         match sample {
             Sample::Counts { canary, baseline } => {
@@ -152,11 +153,18 @@ fn queried_side(samples: &[&Sample], metric: &MetricPolicy, side: usize) -> Opti
                 }
             }
             Sample::Scalar { canary, baseline } => values.extend([canary, baseline][side].as_ref()),
+            Sample::Moments { canary, baseline } => moments = moments.merged([*canary, *baseline][side]),
+            Sample::Types { canary, baseline } => {
+                let more = [canary, baseline][side];
+                tally.total += more.total;
+                tally.bad += more.errors();
+            }
         }
     }
     match metric.measure {
         Measure::QueryBuckets { quantile_bp } => bucketed(&histogram, quantile_bp),
         Measure::QueryValues { .. } => mean(&values),
+        Measure::QueryMoments => mean_of(moments),
         _ => share(tally),
     }
 }
@@ -169,6 +177,16 @@ fn share(tally: Tally) -> Option<Reading> {
     let [low, high] = interval::wilson(Arm { total: tally.total, bad }, 0.95);
     let value = (u128::from(bad) * 1_000_000 / u128::from(tally.total)) as i64;
     Some(Reading { of: tally.total, value, low: (low * 1e6) as i64, high: (high * 1e6) as i64 })
+}
+
+/// A mean with its 95 % interval where the spread is known, from its squares.
+fn mean_of(moments: Moments) -> Option<Reading> {
+    let value = moments.mean_micro()?;
+    let count = moments.count as f64;
+    let mean = moments.sum() / count;
+    let spread = moments.squares().map(|squares| (squares / count - mean * mean).max(0.0));
+    let off = spread.map_or(0, |variance| ((variance / count).sqrt() * 1.96e6) as i64);
+    Some(Reading { of: moments.count, value, low: value.saturating_sub(off), high: value.saturating_add(off) })
 }
 
 fn latency(histogram: &Histogram, quantile_bp: u16) -> Option<Reading> {

@@ -375,6 +375,10 @@ fn sound(recording: &Recording, at_ms: u64, window: &Window) -> Result<(), Strin
             canary.iter().chain(baseline).map(|(_, count)| *count).collect()
         }
         Sample::Scalar { .. } => Vec::new(),
+        Sample::Moments { canary, baseline } => vec![canary.count, baseline.count],
+        Sample::Types { canary, baseline } => {
+            vec![canary.total, canary.errors(), baseline.total, baseline.errors()]
+        }
     });
     if sampled.into_iter().any(|count| count > REQUESTS_MAX) {
         return Err(format!("a count above {REQUESTS_MAX} is a mistake"));

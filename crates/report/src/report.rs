@@ -311,13 +311,15 @@ fn metric(
     let (unit, quantile_bp) = match policy.measure {
         Measure::Burn { .. } | Measure::Cpu => (Unit::Milli, None),
         Measure::Memory => (Unit::Bytes, None),
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Throughput | Measure::Restarts => {
-            (Unit::Ppm, None)
-        }
+        Measure::ErrorRate
+        | Measure::QueryCounts
+        | Measure::QueryTypes
+        | Measure::Throughput
+        | Measure::Restarts => (Unit::Ppm, None),
         Measure::Latency { quantile_bp } | Measure::QueryBuckets { quantile_bp } => {
             (Unit::Us, Some(quantile_bp))
         }
-        Measure::QueryValues { .. } | Measure::Cost => (Unit::Micro, None),
+        Measure::QueryValues { .. } | Measure::QueryMoments | Measure::Cost => (Unit::Micro, None),
     };
     let point = |bin: &Bin| {
         let [canary, baseline] = bin.readings(recording, policy);

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use taxiway_model::metrics::{Sample, Shape, Side, Tally};
 
 use super::answer::{Outcome, Points, Series};
+use super::moments::{Means, Triple};
 
 /// Beyond bucket and delay, newest data older than this are not what is going on.
 const STALE_S: f64 = 120.0;
@@ -37,6 +38,9 @@ struct One {
     /// What each bucket has counted for, by its beginning in milliseconds; by part.
     counted: [BTreeMap<i64, f64>; 2],
     sum: [f64; 2],
+    /// Of a mean: count, sum and squares that each bucket has counted for.
+    triples: BTreeMap<i64, Triple>,
+    means: Means,
 }
 
 impl Buckets {
@@ -57,7 +61,9 @@ impl Buckets {
         let taken = match shape {
             Shape::Counts { .. } => self.count(&sums),
             Shape::Scalar { .. } => self.values(&sums, two_sides),
+            Shape::Moments { .. } | Shape::Values { .. } => self.moments(shape, &sums),
             Shape::Buckets { .. } => Err("it gives no histogram".to_owned()),
+            Shape::Types { .. } => Err("it gives no types".to_owned()),
         };
         if let Err(why) = taken {
             return Outcome::Unusable(why);
@@ -100,6 +106,47 @@ impl Buckets {
         Ok(())
     }
 
+    /// Counts, sums and squares: a bucket is taken again when it has more values than before.
+    fn moments(&mut self, shape: &Shape, sums: &[(Side, usize, BTreeMap<i64, f64>)]) -> Result<(), String> {
+        let has_squares = match shape {
+            Shape::Moments { squares, .. } => squares.is_some(),
+            _ => true,
+        };
+        let parts = 2 + usize::from(has_squares);
+        let mut added: BTreeMap<(Side, i64), [Option<f64>; 3]> = BTreeMap::new();
+        for (side, part, by_time) in sums {
+            for (at_ms, value) in by_time {
+                if *value < 0.0 && *part != 1 {
+                    return Err(format!("a count or a sum of squares is {value}"));
+                }
+                let sum = &mut added.entry((*side, *at_ms)).or_default()[(*part).min(2)];
+                *sum = Some(sum.unwrap_or_default() + value);
+            }
+        }
+        for ((side, at_ms), found) in added {
+            let one = &mut self.sides[usize::from(side == Side::Baseline)];
+            one.begun |= found[0].is_some();
+            one.means.squared(has_squares);
+            let count = found[0].unwrap_or_default();
+            let before = one.triples.get(&at_ms).copied().unwrap_or_default();
+            if count <= before[0] {
+                continue;
+            }
+            if found[..parts].iter().any(Option::is_none) {
+                return Err(
+                    "a bucket has a count and no sum: the queries have to be of the same values".to_owned()
+                );
+            }
+            let now = found.map(Option::unwrap_or_default);
+            one.means.add([0, 1, 2].map(|part| now[part] - before[part]));
+            one.triples.insert(at_ms, now);
+            if one.triples.len() > KEPT {
+                one.triples.pop_first();
+            }
+        }
+        Ok(())
+    }
+
     /// The newest moment at which every side has a value.
     fn values(&mut self, sums: &[(Side, usize, BTreeMap<i64, f64>)], two_sides: bool) -> Result<(), String> {
         let of = |side| sums.iter().filter(move |(known, ..)| *known == side).map(|(.., by_time)| by_time);
@@ -134,6 +181,15 @@ impl Buckets {
                 (micro.abs() < 1e18).then_some(micro as i64)
             });
             return Outcome::Sample(Sample::Scalar { canary, baseline }, Some(at_s));
+        }
+        if let Shape::Moments { .. } | Shape::Values { .. } = shape {
+            let [canary, baseline] = self.sides.each_ref().map(|one| one.means.moments());
+            return match (canary, baseline) {
+                (Ok(canary), Ok(baseline)) => {
+                    Outcome::Sample(Sample::Moments { canary, baseline }, self.newest_s)
+                }
+                (Err(why), _) | (_, Err(why)) => Outcome::Unusable(why),
+            };
         }
         let [canary, baseline] = self.sides.each_ref().map(One::tally);
         let (Some(canary), Some(baseline)) = (canary, baseline) else {

@@ -11,6 +11,7 @@ use taxiway_model::metrics::{Sample, Shape, Tally};
 
 use super::answer::{Outcome, PART, Vector};
 use super::exchange::SERIES_MAX;
+use super::moments::{Kinds, Means};
 
 /// Newest samples older than this are not what is going on.
 const STALE_S: f64 = 120.0;
@@ -36,6 +37,8 @@ struct Side {
     /// Counted so far up to each edge, in microseconds.
     up_to: BTreeMap<u64, f64>,
     value: Option<f64>,
+    means: Means,
+    kinds: Kinds,
     newest_s: Option<f64>,
 }
 
@@ -72,7 +75,9 @@ impl Count {
 
     /// Counts, and returns which sides were there.
     fn fold(&mut self, shape: &Shape, vector: Vector) -> Result<BTreeSet<usize>, String> {
-        let parts = if matches!(shape, Shape::Counts { .. }) { 2 } else { 1 };
+        // The part without which a side is not there: all, or what counts the values.
+        let last = usize::from(matches!(shape, Shape::Counts { .. } | Shape::Types { .. }));
+        let is_mean = matches!(shape, Shape::Moments { .. } | Shape::Values { .. });
         let mut seen = BTreeSet::new();
         let mut values = [0_usize; 2];
         let mut fresh = Vec::new();
@@ -93,10 +98,10 @@ impl Count {
                 }
                 continue;
             }
-            if !value.is_finite() || value < 0.0 {
+            if !value.is_finite() || (value < 0.0 && !(is_mean && part == 1)) {
                 return Err(format!("a counter is {value}"));
             }
-            if part + 1 == parts {
+            if part == last {
                 seen.insert(side);
             }
             fresh.push((side, part, labels, value));
@@ -107,15 +112,27 @@ impl Count {
                 values[0].max(values[1])
             ));
         }
-        for (side, part, labels, value) in fresh {
-            self.sides[side].count(shape, part, &labels, value)?;
+        if is_mean {
+            let mut parts = [Vec::new(), Vec::new()];
+            for (side, part, labels, value) in fresh {
+                parts[side].push((part, labels, value));
+            }
+            for (side, parts) in self.sides.iter_mut().zip(parts) {
+                side.means.take(parts, side.begun || side.was_empty)?;
+            }
+        } else {
+            for (side, part, labels, value) in fresh {
+                self.sides[side].count(shape, part, &labels, value)?;
+            }
         }
         for side in &seen {
             let side = &mut self.sides[*side];
             side.begun = true;
-            if side.last.len() > 4 * SERIES_MAX {
+            if side.last.len() + side.means.series() + side.kinds.series() > 4 * SERIES_MAX {
                 // Series that come and go by the thousand: forgetting is better than growing.
                 side.last.clear();
+                side.means.forget();
+                side.kinds.forget();
                 side.begun = false;
             }
         }
@@ -147,6 +164,15 @@ impl Count {
                 Sample::Buckets { canary: canary.buckets(), baseline: baseline.buckets() }
             }
             Shape::Scalar { .. } => Sample::Scalar { canary: canary.micro(), baseline: baseline.micro() },
+            Shape::Moments { .. } | Shape::Values { .. } => {
+                match (canary.means.moments(), baseline.means.moments()) {
+                    (Ok(canary), Ok(baseline)) => Sample::Moments { canary, baseline },
+                    (Err(why), _) | (_, Err(why)) => return Outcome::Unusable(why),
+                }
+            }
+            Shape::Types { .. } => {
+                Sample::Types { canary: canary.kinds.types(), baseline: baseline.kinds.types() }
+            }
         };
         Outcome::Sample(sample, newest)
     }
@@ -160,6 +186,10 @@ impl Side {
         labels: &BTreeMap<String, String>,
         value: f64,
     ) -> Result<(), String> {
+        if let Shape::Types { by, .. } = shape {
+            self.kinds.take((part, labels, value), by, self.begun || self.was_empty);
+            return Ok(());
+        }
         let key: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
         let old = self.last.insert((part, key.join(",")), value);
         let more = match old {

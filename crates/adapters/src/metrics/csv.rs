@@ -1,6 +1,9 @@
 //! A file that grows by a row a moment: a column `t`, and others with counts or values.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
+
+use taxiway_model::metrics::Shape;
 
 use super::answer::{Answer, Points, Series};
 use super::ask::Question;
@@ -27,7 +30,12 @@ fn points(path: &str, question: &Question) -> Result<Points, String> {
         let text = tail(&path).map_err(|error| format!("{path} cannot be read: {error}"))?;
         for (part, column) in columns.iter().enumerate() {
             let points = column_of(&text, column, question.from_s).map_err(|why| format!("{path}: {why}"))?;
-            series.push(Series { side: *side, part, points });
+            if let Shape::Values { .. } = question.query.shape {
+                let sums = summed(&points).into_iter().enumerate();
+                series.extend(sums.map(|(part, points)| Series { side: *side, part, points }));
+            } else {
+                series.push(Series { side: *side, part, points });
+            }
         }
     }
     Ok(Points { now_s: now_s(), bucket_s: 0.0, series })
@@ -51,6 +59,18 @@ fn tail(path: &str) -> std::io::Result<String> {
     }
     bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Count, sum and squares of the values of each second: rows of the same moment are several values.
+fn summed(points: &[(f64, f64)]) -> [Vec<(f64, f64)>; 3] {
+    let mut seconds: BTreeMap<i64, [f64; 3]> = BTreeMap::new();
+    for (at_s, value) in points.iter().filter(|(_, value)| value.is_finite()) {
+        let sums = seconds.entry(at_s.floor() as i64).or_default();
+        for (sum, more) in sums.iter_mut().zip([1.0, *value, value * value]) {
+            *sum += more;
+        }
+    }
+    [0, 1, 2].map(|part| seconds.iter().map(|(at_s, sums)| (*at_s as f64, sums[part])).collect())
 }
 
 /// Moments and numbers of a column. An empty field is no value.

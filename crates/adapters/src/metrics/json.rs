@@ -51,6 +51,10 @@ pub(super) fn numbers(
     for (place, text) in paths.iter().enumerate() {
         let path = Path::read(text).map_err(|why| Failure::new(format!("this is no path: {why}")))?;
         let found = path.find(document);
+        if let (Shape::Types { by, .. }, 0) = (shape, place) {
+            types(&found, by, side, text, vector)?;
+            continue;
+        }
         if found.is_empty() && !matches!(shape, Shape::Scalar { .. }) {
             return Err(Failure::new(format!("there is nothing at {text} of the {}", side.word())));
         }
@@ -58,6 +62,38 @@ pub(super) fn numbers(
             let labels = [(PART.to_owned(), part(side, place)), ("number".to_owned(), number.to_string())];
             vector.series.push((BTreeMap::from(labels), read(value, text)?));
         }
+    }
+    Ok(())
+}
+
+/// Errors by type: objects that name theirs in the field `by` and have a `count`, or one object with a
+/// number for each type.
+fn types(found: &[&Value], by: &str, side: Side, path: &str, vector: &mut Vector) -> Result<(), Failure> {
+    let mut push = |kind: &str, number: f64| {
+        let labels = [(PART.to_owned(), part(side, 0)), (by.to_owned(), kind.to_owned())];
+        vector.series.push((BTreeMap::from(labels), number));
+    };
+    let lists =
+        found.iter().flat_map(|value| value.as_array().map_or(std::slice::from_ref(*value), Vec::as_slice));
+    let mut listed: BTreeMap<String, f64> = BTreeMap::new();
+    for value in lists {
+        let object = value.as_object().ok_or_else(|| {
+            Failure::new(format!("what is at {path} has no field `{by}`: {}", cut(&value.to_string())))
+        })?;
+        let Some(kind) = object.get(by) else {
+            for (kind, value) in object {
+                push(kind, read(value, path)?);
+            }
+            continue;
+        };
+        let kind = kind.as_str().map_or_else(|| kind.to_string(), str::to_owned);
+        let count = object.get("count").ok_or_else(|| {
+            Failure::new(format!("what is at {path} has no field `count`: {}", cut(&value.to_string())))
+        })?;
+        *listed.entry(kind).or_default() += read(count, path)?;
+    }
+    for (kind, number) in listed {
+        push(&kind, number);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use regex::bytes::{Regex, RegexBuilder};
-use taxiway_model::metrics::{Outputs, Side};
+use taxiway_model::metrics::{OTHERS, Outputs, Shape, Side, TYPES_MAX};
 
 use super::answer::{Answer, PART, Vector, part};
 use super::ask::Question;
@@ -26,6 +26,49 @@ const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Files of one side: a service's instances, and no folder of archives.
 const FILES_MAX: usize = 1_000;
+
+/// How far back a file is read for types of errors that were there before counting began.
+const PAST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is taken of the lines that count.
+#[derive(Debug)]
+struct Taken {
+    patterns: Vec<Regex>,
+    of_first: First,
+}
+
+/// What is taken of a line that the first pattern finds.
+#[derive(Debug)]
+enum First {
+    /// That there is one.
+    Count,
+    /// The number in the group `value`.
+    Value,
+    /// The name in this group.
+    Type(String),
+}
+
+impl Taken {
+    fn of(shape: &Shape, texts: &[String]) -> Result<Self, String> {
+        let patterns = texts.iter().map(|text| pattern(text)).collect::<Result<Vec<_>, _>>()?;
+        let of_first = match shape {
+            Shape::Values { .. } => First::Value,
+            Shape::Types { by, .. } => First::Type(by.clone()),
+            _ => First::Count,
+        };
+        let group = match &of_first {
+            First::Count => None,
+            First::Value => Some("value"),
+            First::Type(by) => Some(by.as_str()),
+        };
+        if let Some(group) = group
+            && !patterns[0].capture_names().flatten().any(|name| name == group)
+        {
+            return Err(format!("`{}` has no group `{group}`", super::exchange::cut(&texts[0])));
+        }
+        Ok(Self { patterns, of_first })
+    }
+}
 
 /// The files of one metric, kept between its questions.
 #[derive(Debug, Default)]
@@ -43,6 +86,12 @@ struct Tail {
     rest: Vec<u8>,
     /// How many lines each pattern has found.
     found: Vec<u64>,
+    /// Of values: their sum and the sum of their squares.
+    sums: [f64; 2],
+    /// Of types: how many of each.
+    types: BTreeMap<String, u64>,
+    /// What was taken for a number and is none, since the last question.
+    odd: Option<String>,
 }
 
 /// Reads what is new and counts.
@@ -66,7 +115,7 @@ impl Tails {
         let deadline = Instant::now() + question.limit;
         let mut vector = Vector { at_s: Some(now_s()), series: Vec::new() };
         for ((side, version), (_, patterns)) in question.sides.iter().zip(question.texts()) {
-            let patterns = patterns.iter().map(|text| pattern(text)).collect::<Result<Vec<_>, _>>()?;
+            let taken = Taken::of(&question.query.shape, &patterns)?;
             let files = match path {
                 Some(path) => BTreeSet::from([question.source.filled(path, *side, version)]),
                 None if *side == Side::Canary => outputs.canary.clone(),
@@ -76,18 +125,32 @@ impl Tails {
                 let key = (*side, name.clone());
                 if !self.files.contains_key(&key) {
                     let from_end = !self.begun.contains(side);
-                    let Some(tail) = Tail::open(&name, from_end, patterns.len())? else { continue };
+                    let Some(tail) = Tail::open(&name, from_end, &taken)? else { continue };
                     self.files.insert(key.clone(), tail);
                 }
                 let Some(tail) = self.files.get_mut(&key) else { continue };
-                tail.follow(&name, &patterns, deadline)?;
+                tail.follow(&name, &taken, deadline)?;
+                if let Some(odd) = tail.odd.take() {
+                    let text = super::exchange::cut(&odd);
+                    return Err(format!(
+                        "the group `value` has found `{text}` in {name}, which is not a number"
+                    ));
+                }
             }
             self.begun.insert(*side);
             // An instance that is gone keeps what it has counted.
             for ((_, name), tail) in self.files.iter().filter(|((of, _), _)| of == side) {
-                for (number, found) in tail.found.iter().enumerate() {
-                    let labels = [(PART.to_owned(), part(*side, number)), ("file".to_owned(), name.clone())];
-                    vector.series.push((BTreeMap::from(labels), *found as f64));
+                let labels =
+                    |number| [(PART.to_owned(), part(*side, number)), ("file".to_owned(), name.clone())];
+                for (number, value) in tail.numbers(&taken.of_first) {
+                    vector.series.push((BTreeMap::from(labels(number)), value));
+                }
+                if let First::Type(by) = &taken.of_first {
+                    for (kind, count) in &tail.types {
+                        let mut labels = BTreeMap::from(labels(0));
+                        labels.insert(by.clone(), kind.clone());
+                        vector.series.push((labels, *count as f64));
+                    }
                 }
             }
         }
@@ -102,7 +165,7 @@ fn pattern(text: &str) -> Result<Regex, String> {
 
 impl Tail {
     /// None where the file is not there yet.
-    fn open(name: &str, from_end: bool, patterns: usize) -> Result<Option<Self>, String> {
+    fn open(name: &str, from_end: bool, taken: &Taken) -> Result<Option<Self>, String> {
         let unreadable = |error: std::io::Error| format!("{name} cannot be read: {error}");
         let file = match File::open(name) {
             Ok(file) => file,
@@ -115,14 +178,43 @@ impl Tail {
         }
         let at = if from_end { about.len() } else { 0 };
         let inode = (about.dev(), about.ino());
-        Ok(Some(Self { file, inode, at, rest: Vec::new(), found: vec![0; patterns] }))
+        let found = vec![0; taken.patterns.len()];
+        let (types, odd) = (BTreeMap::new(), None);
+        let mut tail = Self { file, inode, at, rest: Vec::new(), found, sums: [0.0; 2], types, odd };
+        if from_end && let First::Type(_) = taken.of_first {
+            tail.past(taken).map_err(unreadable)?;
+        }
+        Ok(Some(tail))
+    }
+
+    /// The types that were there before: what they count is taken off again, and they are not new.
+    fn past(&mut self, taken: &Taken) -> std::io::Result<()> {
+        let end = self.at;
+        self.file.seek(SeekFrom::Start(end.saturating_sub(PAST_BYTES)))?;
+        let mut past = Vec::new();
+        (&self.file).take(end.min(PAST_BYTES)).read_to_end(&mut past)?;
+        for line in past.split(|byte| *byte == b'\n') {
+            self.line(&line[..line.len().min(LINE_BYTES_MAX)], taken);
+        }
+        self.found.fill(0);
+        Ok(())
+    }
+
+    /// What was found, part by part.
+    fn numbers(&self, of_first: &First) -> Vec<(usize, f64)> {
+        let count = |number: usize| self.found.get(number).map_or(0.0, |found| *found as f64);
+        match of_first {
+            First::Count => (0..self.found.len()).map(|number| (number, count(number))).collect(),
+            First::Value => vec![(0, count(0)), (1, self.sums[0]), (2, self.sums[1])],
+            First::Type(_) => vec![(1, count(1))],
+        }
     }
 
     /// Reads on, and goes over to the file that now has the name.
-    fn follow(&mut self, name: &str, patterns: &[Regex], deadline: Instant) -> Result<(), String> {
+    fn follow(&mut self, name: &str, patterns: &Taken, deadline: Instant) -> Result<(), String> {
         self.rest_of_it(patterns, deadline).map_err(|error| format!("{name} cannot be read: {error}"))?;
         let renamed = std::fs::metadata(name).is_ok_and(|about| (about.dev(), about.ino()) != self.inode);
-        if renamed && let Some(next) = Self::open(name, false, 0)? {
+        if renamed && let Some(next) = Self::open(name, false, patterns)? {
             // What has no end by now never gets one.
             if !self.rest.is_empty() {
                 let line = std::mem::take(&mut self.rest);
@@ -134,7 +226,7 @@ impl Tail {
         Ok(())
     }
 
-    fn rest_of_it(&mut self, patterns: &[Regex], deadline: Instant) -> std::io::Result<()> {
+    fn rest_of_it(&mut self, patterns: &Taken, deadline: Instant) -> std::io::Result<()> {
         let length = self.file.metadata()?.len();
         if length < self.at {
             self.at = 0;
@@ -154,7 +246,7 @@ impl Tail {
         Ok(())
     }
 
-    fn lines(&mut self, bytes: &[u8], patterns: &[Regex]) {
+    fn lines(&mut self, bytes: &[u8], patterns: &Taken) {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             if self.rest.is_empty() {
@@ -174,10 +266,44 @@ impl Tail {
         self.rest.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
-    fn line(&mut self, line: &[u8], patterns: &[Regex]) {
-        for (found, pattern) in self.found.iter_mut().zip(patterns) {
-            *found += u64::from(pattern.is_match(line));
+    fn line(&mut self, line: &[u8], taken: &Taken) {
+        for (number, pattern) in taken.patterns.iter().enumerate() {
+            let found = match (&taken.of_first, number) {
+                (First::Value, 0) => self.value(line, pattern),
+                (First::Type(by), 0) => self.kind(line, pattern, by),
+                _ => pattern.is_match(line),
+            };
+            self.found[number] += u64::from(found);
         }
+    }
+
+    /// Adds the number of a line; false where it has none.
+    fn value(&mut self, line: &[u8], pattern: &Regex) -> bool {
+        let Some(group) = pattern.captures(line).and_then(|found| found.name("value")) else { return false };
+        let text = String::from_utf8_lossy(group.as_bytes());
+        match text.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => {
+                self.sums[0] += value;
+                self.sums[1] += value * value;
+                true
+            }
+            _ => {
+                self.odd = Some(text.into_owned());
+                false
+            }
+        }
+    }
+
+    /// Counts a line under its type, within what there is room for.
+    fn kind(&mut self, line: &[u8], pattern: &Regex, by: &str) -> bool {
+        let Some(found) = pattern.captures(line) else { return false };
+        let name = found.name(by).map_or_else(String::new, |group| {
+            // So much of it is kept anyway; the rest would only take room.
+            String::from_utf8_lossy(&group.as_bytes()[..group.len().min(400)]).into_owned()
+        });
+        let full = self.types.len() >= 10 * TYPES_MAX && !self.types.contains_key(&name);
+        *self.types.entry(if full { OTHERS.to_owned() } else { name }).or_default() += 1;
+        true
     }
 }
 
@@ -203,11 +329,36 @@ mod tests {
 
         fn found(&mut self) -> Vec<u64> {
             let path = self.path();
-            let patterns = ["ERROR", "."].map(|text| pattern(text).unwrap());
-            let tail = self.tail.get_or_insert_with(|| Tail::open(&path, true, 2).unwrap().unwrap());
+            let patterns = ["ERROR", "."].map(|text| pattern(text).unwrap()).to_vec();
+            let patterns = Taken { patterns, of_first: First::Count };
+            let tail = self.tail.get_or_insert_with(|| Tail::open(&path, true, &patterns).unwrap().unwrap());
             tail.follow(&path, &patterns, Instant::now() + Duration::from_secs(5)).unwrap();
             tail.found.clone()
         }
+    }
+
+    #[test]
+    fn values_and_types_are_taken_from_their_groups() {
+        let room = Room { folder: tempfile::tempdir().unwrap(), tail: None };
+        room.append("ERROR Old 5\n");
+        let shape = Shape::Values { values: r"took (?<value>\S+) ms".into() };
+        let taken = Taken::of(&shape, &shape.selectors("")).unwrap();
+        let mut tail = Tail::open(&room.path(), true, &taken).unwrap().unwrap();
+        let shape =
+            Shape::Types { bad: "ERROR (?<kind>[a-zA-Z]+)".into(), total: ".".into(), by: "kind".into() };
+        let typed = Taken::of(&shape, &shape.selectors("")).unwrap();
+        let mut types = Tail::open(&room.path(), true, &typed).unwrap().unwrap();
+        assert_eq!(types.types, BTreeMap::from([("Old".to_owned(), 1)]), "it was there before");
+        room.append("took 3 ms\ntook -0.5 ms\nERROR New\ntook soon ms\n");
+        let soon = Instant::now() + Duration::from_secs(5);
+        tail.follow(&room.path(), &taken, soon).unwrap();
+        assert_eq!(tail.numbers(&taken.of_first), [(0, 2.0), (1, 2.5), (2, 9.25)]);
+        assert_eq!(tail.odd.as_deref(), Some("soon"));
+        types.follow(&room.path(), &typed, soon).unwrap();
+        assert_eq!(types.types["New"], 1);
+        assert_eq!(types.numbers(&typed.of_first), [(1, 4.0)]);
+        let none = Shape::Values { values: "took [0-9]+".into() };
+        assert!(Taken::of(&none, &none.selectors("")).unwrap_err().contains("no group `value`"));
     }
 
     #[test]

@@ -198,10 +198,30 @@ pub(super) fn ask(listener: &Listener, question: &Question) -> Result<Answer, Fa
                         *buckets[side_at].entry(*edge).or_default() += count;
                     }
                 }
-                Shape::Counts { .. } => vector.series.extend(series.iter().map(|one| {
-                    let labels = [(PART.to_owned(), part(*side, place)), label(one)];
+                Shape::Counts { .. } | Shape::Moments { .. } => {
+                    vector.series.extend(series.iter().map(|one| {
+                        let labels = [(PART.to_owned(), part(*side, place)), label(one)];
+                        (BTreeMap::from(labels), one.value)
+                    }));
+                }
+                Shape::Types { ref by, .. } => vector.series.extend(series.iter().map(|one| {
+                    let kind = find(&one.attributes, by).unwrap_or_default().to_owned();
+                    let labels = [(PART.to_owned(), part(*side, place)), label(one), (by.clone(), kind)];
                     (BTreeMap::from(labels), one.value)
                 })),
+                Shape::Values { .. } => {
+                    for one in &series {
+                        let sums = one.sums.ok_or_else(|| {
+                            Failure::new(format!(
+                                "no sums are pushed with {text}: it is no histogram that has them"
+                            ))
+                        })?;
+                        for (number, value) in sums.into_iter().enumerate() {
+                            let labels = [(PART.to_owned(), part(*side, number)), label(one)];
+                            vector.series.push((BTreeMap::from(labels), value));
+                        }
+                    }
+                }
                 Shape::Scalar { .. } => {
                     if let Some(mean) = mean(&series, vector.at_s.unwrap_or_default()) {
                         vector.series.push((BTreeMap::from([(PART.to_owned(), part(*side, place))]), mean));

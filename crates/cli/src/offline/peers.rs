@@ -169,6 +169,11 @@ fn values(sample: &Sample) -> [Option<f64>; 2] {
         Sample::Scalar { canary, baseline } => {
             [canary, baseline].map(|value| value.map(|it| it as f64 / 1e6))
         }
+        Sample::Moments { canary, baseline } => {
+            [canary, baseline].map(|side| side.mean_micro().map(|micro| micro as f64 / 1e6))
+        }
+        Sample::Types { canary, baseline } => [canary, baseline]
+            .map(|side| (side.total > 0).then(|| side.errors() as f64 / side.total as f64)),
         Sample::Buckets { .. } => [None, None],
     }
 }

@@ -81,6 +81,9 @@ fn side(
         Shape::Counts { .. } => counts(&answers),
         Shape::Buckets { unit_us, .. } => buckets(&answers[0], *unit_us as f64),
         Shape::Scalar { .. } => values(&answers[0]).map_err(|why| CliError::new(Code::BadSeries, why))?,
+        Shape::Moments { .. } | Shape::Values { .. } | Shape::Types { .. } => {
+            return Err(CliError::new(Code::BadSeries, "a query is a share, a quantile or a value"));
+        }
     };
     let has = Has {
         errors: matches!(shape, Shape::Counts { .. }),

@@ -73,6 +73,8 @@ fn side(measure: Measure, side: &SideFinding) -> String {
             | Measure::QueryCounts
             | Measure::Latency { .. }
             | Measure::QueryBuckets { .. }
+            | Measure::QueryMoments
+            | Measure::QueryTypes
             | Measure::Burn { .. }
     );
     if counted && side.requests == 0 {
@@ -86,9 +88,13 @@ fn side(measure: Measure, side: &SideFinding) -> String {
 fn figure(measure: Measure, value: u64) -> String {
     let decimal = |unit: f64| format!("{:.2}", value as f64 / unit);
     match measure {
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts | Measure::Throughput => rate(value),
+        Measure::ErrorRate
+        | Measure::QueryCounts
+        | Measure::QueryTypes
+        | Measure::Restarts
+        | Measure::Throughput => rate(value),
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => latency(value),
-        Measure::QueryValues { .. } | Measure::Cost => {
+        Measure::QueryValues { .. } | Measure::QueryMoments | Measure::Cost => {
             let text = format!("{:.4}", value as f64 / 1e6);
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }

@@ -191,6 +191,9 @@ fn limit(threshold: Threshold, shape: &Shape) -> Result<Option<u64>, (&'static s
             Ok(Some(scaled(micro, *unit_us, *scale_micro)))
         }
         // Seconds, as Prometheus has them everywhere: a millionth of one is a microsecond.
-        (Shape::Scalar { .. }, us, micro) => Ok(us.or(micro)),
+        (Shape::Scalar { .. } | Shape::Moments { .. } | Shape::Values { .. }, us, micro) => Ok(us.or(micro)),
+        (Shape::Types { .. }, ..) => {
+            Err(("is counted by type, and has no such limit", "put it into taxiway.yaml"))
+        }
     }
 }

@@ -167,6 +167,11 @@ pub(super) fn base(
         Measure::QueryCounts | Measure::QueryValues { .. } => {
             MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..errors() }
         }
+        // A mean varies less than a quantile and more than a share: what is said of it counts.
+        Measure::QueryMoments => compared(11_000, 15_000),
+        Measure::QueryTypes => {
+            MetricPolicy { hold_above: Some(0), rollback_above: Some(CLIENT_ERRORS_RED_PPM), ..plain.clone() }
+        }
         Measure::QueryBuckets { .. } => {
             let latency = like(|measure| matches!(measure, Measure::Latency { .. }));
             MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..latency }
@@ -206,6 +211,11 @@ fn kind(fields: &Fields<'_, '_>, base: MetricPolicy, around: &Around<'_>) -> Met
         ..base.clone()
     };
     let Some(word) = fields.word("kind") else { return if counted { fewer } else { base } };
+    if word == "business" && base.measure == Measure::QueryTypes {
+        let hint = "remove `by`, or write kind: client_errors";
+        fields.problem(Code::Conflict, "kind", "types of errors are not a business figure", hint);
+        return base;
+    }
     if !base.measure.is_query() || matches!(base.measure, Measure::Burn { .. }) {
         let hint = "add `source`, and `bad` or `good` with `total`, or `value`";
         fields.problem(Code::Conflict, "kind", "only a metric by query has a kind", hint);
@@ -215,8 +225,12 @@ fn kind(fields: &Fields<'_, '_>, base: MetricPolicy, around: &Around<'_>) -> Met
         let (tolerance_bp, red_bp) = (10_000, BUSINESS_RED_BP);
         return MetricPolicy { tolerance_bp, red_bp, from_step: later(around, 2), ..fewer };
     }
+    if base.measure == Measure::QueryTypes {
+        return base;
+    }
     if base.measure != Measure::QueryCounts {
-        let hint = "count sessions: `bad` those with a new type of error, `total` all";
+        let hint =
+            "count sessions: `bad` those with a new type of error, `total` all; or all errors `by` type";
         fields.problem(Code::Conflict, "kind", "client errors are a share of sessions", hint);
     }
     MetricPolicy {
@@ -232,14 +246,7 @@ fn kind(fields: &Fields<'_, '_>, base: MetricPolicy, around: &Around<'_>) -> Met
 fn bands(fields: &Fields<'_, '_>, mut metric: MetricPolicy, around: &Around<'_>) -> MetricPolicy {
     direction(fields, &mut metric);
     relative(fields, &mut metric);
-    metric.unit = match fields.word("unit") {
-        Some("percent") => Unit::Percent,
-        Some("ms") => Unit::Ms,
-        Some("s") => Unit::S,
-        Some("bytes") => Unit::Bytes,
-        Some(_) => Unit::Count,
-        None => metric.unit,
-    };
+    metric.unit = unit(fields).unwrap_or(metric.unit);
     let (measure, unit) = (metric.measure, metric.unit);
     let read = |text: &str| absolute(measure, unit, around, text);
     for (key, band) in [
@@ -289,7 +296,8 @@ fn direction(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
         Some("either") => Direction::Either,
         Some(_) => Direction::HigherIsWorse,
     };
-    let fits = matches!(metric.measure, Measure::QueryCounts | Measure::QueryValues { .. });
+    let fits =
+        matches!(metric.measure, Measure::QueryCounts | Measure::QueryValues { .. } | Measure::QueryMoments);
     if !fits && given != Direction::HigherIsWorse {
         let hint = "give it a source with counts or values, or remove `direction`";
         fields.problem(Code::Conflict, "direction", "only counts and values of a source have one", hint);
@@ -317,6 +325,12 @@ fn mirrored(bp: u32) -> u32 {
 fn relative(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
     let lower = metric.direction == Direction::LowerIsWorse;
     let (tolerance, red) = (fields.percent("tolerance"), fields.multiple("red"));
+    if metric.measure == Measure::QueryTypes && (tolerance.is_some() || red.is_some()) {
+        let key = if tolerance.is_some() { "tolerance" } else { "red" };
+        let hint = "use `hold_above` and `rollback_above`: shares of the sessions";
+        fields.problem(Code::Conflict, key, "a new type has no counterpart in the baseline", hint);
+        return;
+    }
     let was_compared = metric.is_compared();
     if let Some(over) = tolerance {
         metric.tolerance_bp = if lower { 10_000_u32.saturating_sub(over).max(1) } else { 10_000 + over };
@@ -331,9 +345,8 @@ fn relative(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
         metric.red_bp = NOT_COMPARED_BP;
         return;
     }
-    if let Some(slack) = fields.fine_share("slack") {
-        metric.slack_ppm = slack;
-    }
+    slack(fields, metric);
+    exclude(fields, metric, lower);
     let within = if lower {
         metric.red_bp >= metric.tolerance_bp
     } else {
@@ -352,6 +365,49 @@ fn relative(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
     }
 }
 
+/// What is added to what is tolerated: a share of requests, or of a mean an amount in its unit.
+fn slack(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
+    let is_mean = metric.measure == Measure::QueryMoments;
+    let unit = unit(fields).unwrap_or(metric.unit);
+    let read = |text: &str| if is_mean { in_unit(unit, text) } else { value::share(text, 1_000_000, false) };
+    let Some(slack) = fields.band("slack", read) else { return };
+    let slack = slack.value().unwrap_or(0);
+    if is_mean { metric.slack_micro = slack } else { metric.slack_ppm = slack as u32 }
+}
+
+/// The change of a mean that must be excluded before PROCEED.
+fn exclude(fields: &Fields<'_, '_>, metric: &mut MetricPolicy, lower: bool) {
+    let Some(change) = fields.percent("exclude") else { return };
+    if metric.measure != Measure::QueryMoments {
+        let hint = "remove it, or ask for a mean with `count` and `sum`, or `values`";
+        fields.problem(Code::Conflict, "exclude", "only of a mean a change is excluded by itself", hint);
+        return;
+    }
+    let fits = change > 0 && (!lower || change < 10_000);
+    if !fits {
+        let hint = "5% is usual";
+        fields.problem(
+            Code::OutOfRange,
+            "exclude",
+            "it must be more than nothing, and a drop less than all",
+            hint,
+        );
+        return;
+    }
+    metric.exclude_bp = Some(if lower { 10_000 - change } else { 10_000 + change });
+}
+
+/// The unit as it was given.
+fn unit(fields: &Fields<'_, '_>) -> Option<Unit> {
+    Some(match fields.word("unit")? {
+        "percent" => Unit::Percent,
+        "ms" => Unit::Ms,
+        "s" => Unit::S,
+        "bytes" => Unit::Bytes,
+        _ => Unit::Count,
+    })
+}
+
 /// Bands for holding lie before those for going back.
 fn in_order(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
     let swapped = metric.hold_above.zip(metric.rollback_above).is_some_and(|(hold, back)| hold > back);
@@ -368,7 +424,8 @@ fn in_order(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
         let message = "it goes back before it could hold";
         fields.problem(Code::Conflict, "hold_below", message, "hold_below lies above rollback_below");
     }
-    let counted = matches!(metric.measure, Measure::QueryCounts | Measure::QueryValues { .. });
+    let counted =
+        matches!(metric.measure, Measure::QueryCounts | Measure::QueryValues { .. } | Measure::QueryMoments);
     for (key, band) in [("hold_below", metric.hold_below), ("rollback_below", metric.rollback_below)] {
         if band.is_some() && !counted {
             let hint = "remove it, or give the metric a source";
@@ -443,9 +500,11 @@ fn absolute(measure: Measure, unit: Unit, around: &Around<'_>, text: &str) -> Re
             "write one like 500ms",
         ),
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => value::span_us(text),
-        Measure::QueryValues { .. } => in_unit(unit, text),
+        Measure::QueryValues { .. } | Measure::QueryMoments => in_unit(unit, text),
         Measure::Cost => value::decimal_micro(text),
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts => value::share(text, 1_000_000, false),
+        Measure::ErrorRate | Measure::QueryCounts | Measure::QueryTypes | Measure::Restarts => {
+            value::share(text, 1_000_000, false)
+        }
         Measure::Burn { .. } => {
             let plain = text.trim_end_matches('x');
             value::decimal_micro(plain).map(|micro| micro / 1_000)

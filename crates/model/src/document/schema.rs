@@ -79,7 +79,10 @@ fn value(kind: &Kind) -> Value {
         Kind::Word(words) => json!({ "enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>() }),
         Kind::Preset => json!({ "enum": keys::preset_names().collect::<Vec<_>>() }),
         Kind::Address => pattern("^(localhost|[0-9.]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$"),
-        Kind::Band => pattern("^(none|[0-9]+([.][0-9]{1,4})?%|([0-9]+([.][0-9]+)?(us|ms|s|m|h|d))+)$"),
+        Kind::Band => json!({
+            "type": ["string", "number"],
+            "pattern": "^(none|[0-9]+([.][0-9]+)?(x|%|[KMGT]?i?B)?|([0-9]+([.][0-9]+)?(us|ms|s|m|h|d))+)$",
+        }),
         Kind::Digest => pattern("^sha256:[0-9A-Fa-f]{64}$"),
         Kind::Command => either(&json!({ "type": "string" }), &list(&value(&Kind::Text))),
         Kind::List(kind) => list(&value(kind)),

@@ -1,6 +1,7 @@
 //! Sources of metrics by query, and the queries that metrics of the description put to them (R4.6).
 
 mod api;
+mod means;
 
 pub(super) use api::secret;
 
@@ -105,9 +106,10 @@ pub(super) fn put(fields: &Fields<'_, '_>, sources: &mut [Source], promql: Optio
                 inner.problem(Code::Conflict, "query", &message, "write `bad` and `total`, or `value`");
             }
             (Asked::Counts, Api::Prometheus { .. }) => {
-                if let Some(query) = counters(inner, metric, source, promql) {
-                    source.queries.push(query);
-                }
+                source.queries.extend(counters(inner, metric, source, promql));
+            }
+            (Asked::Moments | Asked::Values | Asked::Types, _) => {
+                source.queries.extend(means::query(inner, metric, source, asked, promql));
             }
             (asked, _) => source.queries.extend(plain(inner, metric, source, asked)),
         }
@@ -148,16 +150,22 @@ enum Asked {
     Query,
     Counts,
     Value,
+    Moments,
+    Values,
+    Types,
 }
 
 /// None, with the problem noted, where it asks nothing that can be understood.
 fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
     let given = |key| fields.given(key).is_some();
     let (counts, query, value) = (COUNTS.into_iter().any(given), given("query"), given("value"));
+    if means::KEYS.into_iter().any(given) {
+        return means::asked(fields, counts || query || value);
+    }
     match (counts, query, value) {
         (false, false, false) => {
             if given("source") {
-                let hint = "add `bad` and `total`, or `value`, or `query`";
+                let hint = "add `bad` and `total`, or `count` and `sum`, or `value`, or `query`";
                 fields.problem(Code::MissingKey, "source", "nothing is asked of this source", hint);
             }
             None
@@ -175,13 +183,14 @@ fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
                     return None;
                 }
             }
-            Some(Asked::Counts)
+            means::counts(fields)
         }
         (false, true, false) => Some(Asked::Query),
         (false, false, true) => Some(Asked::Value),
         _ => {
             let key = if value { "value" } else { "query" };
-            let message = "a metric asks one thing: `bad` and `total`, or `value`, or `query`";
+            let message =
+                "a metric asks one thing: `bad` and `total`, or `count` and `sum`, or `value`, or `query`";
             fields.problem(Code::Conflict, key, message, "remove the others");
             None
         }
@@ -215,35 +224,41 @@ fn counters(
     source: &Source,
     promql: Option<&TakeApart<'_>>,
 ) -> Option<Query> {
-    let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
-    let [bad, total] = [part(fields), "total"].map(|key| {
-        let text = fields.text(key)?;
-        let queries = [(metric.clone(), text.clone())];
-        let promql = promql.or_else(|| {
-            let hint = "read the description by its path";
-            fields.problem(Code::Conflict, key, "its PromQL was not taken apart", hint);
-            None
-        })?;
-        match promql(&queries, &labels).map(|mut all| all.pop().map(|query| query.shape)) {
-            Ok(Some(Shape::Scalar { expression, .. })) if !expression.contains('(') => {
-                Some((text, expression))
-            }
-            Ok(_) => {
-                let hint = "write one like http_requests_total{status=~\"5..\"}, or use `query`";
-                fields.problem(Code::BadValue, key, "the selector of a counter is needed here", hint);
-                None
-            }
-            Err(troubles) => {
-                for trouble in troubles {
-                    fields.problem(Code::BadValue, key, &trouble.message, &trouble.hint);
-                }
-                None
-            }
-        }
-    });
-    let ((bad_text, bad), (total_text, total)) = (bad?, total?);
+    let of = |key: &str| counter(fields, key, fields.text(key)?, (&metric, source), promql);
+    let ((bad_text, bad), (total_text, total)) = (of(part(fields))?, of("total")?);
     let shape = Shape::Counts { bad, total, scale_micro: 1_000_000 };
     Some(Query { metric, text: format!("{bad_text} of {total_text}"), shape })
+}
+
+/// One counter: its text, and the selector with the place for a side's labels.
+fn counter(
+    fields: &Fields<'_, '_>,
+    key: &str,
+    text: String,
+    (metric, source): (&MetricName, &Source),
+    promql: Option<&TakeApart<'_>>,
+) -> Option<(String, String)> {
+    let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
+    let queries = [(metric.clone(), text.clone())];
+    let Some(promql) = promql else {
+        let hint = "read the description by its path";
+        fields.problem(Code::Conflict, key, "its PromQL was not taken apart", hint);
+        return None;
+    };
+    match promql(&queries, &labels).map(|mut all| all.pop().map(|query| query.shape)) {
+        Ok(Some(Shape::Scalar { expression, .. })) if !expression.contains('(') => Some((text, expression)),
+        Ok(_) => {
+            let hint = "write one like http_requests_total{status=~\"5..\"}, or use `query`";
+            fields.problem(Code::BadValue, key, "the selector of a counter is needed here", hint);
+            None
+        }
+        Err(troubles) => {
+            for trouble in troubles {
+                fields.problem(Code::BadValue, key, &trouble.message, &trouble.hint);
+            }
+            None
+        }
+    }
 }
 
 /// `histogram_quantile(0.95, name{…})` of what is pushed over OTLP.
@@ -272,18 +287,7 @@ fn quantile(fields: &Fields<'_, '_>, metric: MetricName) -> Option<Query> {
 
 /// A query in a language that is not taken apart.
 fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: Asked) -> Option<Query> {
-    let text = |key: &str| {
-        let text = fields.text(key)?;
-        if !source.api.tells_apart(source) && !source.tells_apart(&text) {
-            let hint = "put `{version}` where the version stands";
-            fields.problem(Code::Conflict, key, "both sides would be asked the same", hint);
-        }
-        if let Err((message, hint)) = form(&source.api, asked, &text) {
-            fields.problem(Code::BadValue, key, &message, hint);
-            return None;
-        }
-        Some(text)
-    };
+    let text = |key: &str| plain_text(fields, key, source, asked);
     if asked == Asked::Counts {
         let (bad, total) = (text(part(fields)), text("total"));
         let (bad, total) = (bad?, total?);
@@ -296,6 +300,20 @@ fn plain(fields: &Fields<'_, '_>, metric: MetricName, source: &Source, asked: As
     }
     let expression = text("value")?;
     Some(Query { metric, text: expression.clone(), shape: value_shape(source, expression) })
+}
+
+/// One text of a query as it is put, with what is wrong with it noted.
+fn plain_text(fields: &Fields<'_, '_>, key: &str, source: &Source, asked: Asked) -> Option<String> {
+    let text = fields.text(key)?;
+    if !source.api.tells_apart(source) && !source.tells_apart(&text) {
+        let hint = "put `{version}` where the version stands";
+        fields.problem(Code::Conflict, key, "both sides would be asked the same", hint);
+    }
+    if let Err((message, hint)) = form(&source.api, asked, &text) {
+        fields.problem(Code::BadValue, key, &message, hint);
+        return None;
+    }
+    Some(text)
 }
 
 /// What is wrong with a query that a `CanaryConfig` puts to a source as it is.
@@ -334,9 +352,10 @@ fn form(api: &Api, asked: Asked, text: &str) -> Result<(), (String, &'static str
                 Some(word) => Err((format!("`{word}` is added by us or cannot be used"), "leave it out")),
             }
         }
-        Api::Logs { .. } if asked == Asked::Value => {
-            Err(("lines are counted, and give no value".to_owned(), "write `bad` and `total`"))
-        }
+        Api::Logs { .. } if asked == Asked::Value => Err((
+            "lines are counted, and give no value".to_owned(),
+            "write `bad` and `total`, or `values` with a group: took (?<value>[0-9.]+) ms",
+        )),
         Api::Prometheus { .. }
         | Api::Csv { .. }
         | Api::Datadog { .. }
@@ -387,7 +406,8 @@ pub(super) fn value_shape(source: &Source, expression: String) -> Shape {
 
 /// Whether a metric asks a source anything.
 pub(super) fn asks(fields: &Fields<'_, '_>) -> bool {
-    ["source", "query", "bad", "good", "total", "value"].iter().any(|key| fields.given(key).is_some())
+    let keys = ["source", "query", "bad", "good", "total", "value"].into_iter();
+    keys.chain(means::KEYS).any(|key| fields.given(key).is_some())
 }
 
 /// Notes the sources that nothing is asked of.

@@ -7,10 +7,12 @@ use taxiway_model::time::ForPeople;
 pub(super) fn value(measure: Measure, value: u64) -> String {
     let decimal = |unit: f64, places: usize| trimmed(&format!("{:.places$}", value as f64 / unit));
     match measure {
-        Measure::ErrorRate | Measure::QueryCounts | Measure::Restarts => decimal(1e4, 3) + "%",
+        Measure::ErrorRate | Measure::QueryCounts | Measure::QueryTypes | Measure::Restarts => {
+            decimal(1e4, 3) + "%"
+        }
         Measure::Latency { .. } | Measure::QueryBuckets { .. } if value >= 1_000_000 => decimal(1e6, 2) + "s",
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => decimal(1e3, 1) + "ms",
-        Measure::QueryValues { .. } | Measure::Cost => decimal(1e6, 4),
+        Measure::QueryValues { .. } | Measure::QueryMoments | Measure::Cost => decimal(1e6, 4),
         Measure::Burn { .. } => decimal(1e3, 2) + "x",
         Measure::Memory => decimal(1_048_576.0, 0) + " MiB",
         Measure::Cpu => decimal(1e3, 2) + " cores",

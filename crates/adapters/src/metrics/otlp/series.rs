@@ -23,9 +23,12 @@ pub(super) struct Series {
     pub(super) counts: bool,
     /// How many lie in the bucket up to each edge and not below, in microseconds.
     pub(super) buckets: BTreeMap<u64, u64>,
+    /// Of a histogram that has sums: how many values were counted, and their sum, in its unit.
+    pub(super) sums: Option<[f64; 2]>,
     pub(super) at_ns: u64,
     start_ns: u64,
     last: Option<Data>,
+    last_sums: Option<[f64; 2]>,
     seen: VecDeque<u64>,
 }
 
@@ -104,6 +107,7 @@ impl Series {
         let unit_us = unit_us(&metric.unit);
         if metric.delta {
             self.add(&point.data, None, unit_us);
+            self.add_sums(point.sums, None, true);
         } else {
             if point.at_ns < self.at_ns {
                 // A cumulative point that comes late says nothing that a newer one did not.
@@ -114,14 +118,28 @@ impl Series {
                 .last
                 .take()
                 .filter(|last| point.start_ns <= self.start_ns && !is_less(&point.data, last));
-            let first = self.at_ns == 0;
-            if !first || point.start_ns >= began_ns {
+            let ours = self.at_ns != 0 || point.start_ns >= began_ns;
+            if ours {
                 self.add(&point.data, known.as_ref(), unit_us);
             }
+            let before = self.last_sums.filter(|_| known.is_some());
+            self.add_sums(point.sums, before, ours);
+            self.last_sums = point.sums;
             self.start_ns = point.start_ns.max(self.start_ns);
             self.last = Some(point.data.clone());
         }
         self.at_ns = self.at_ns.max(point.at_ns);
+    }
+
+    /// The same for how many values there are and their sum. `ours`: it counts.
+    fn add_sums(&mut self, sums: Option<[f64; 2]>, before: Option<[f64; 2]>, ours: bool) {
+        let Some(now) = sums else { return };
+        let known = self.sums.get_or_insert_default();
+        let [count, sum] = before.unwrap_or_default();
+        if ours && now[0] >= count && (now[1] - sum).is_finite() {
+            known[0] += now[0] - count;
+            known[1] += now[1] - sum;
+        }
     }
 
     /// Adds what a point has more than the one before.
@@ -220,7 +238,7 @@ mod tests {
     }
 
     fn push(store: &mut Store, delta: bool, start_ns: u64, at_ns: u64, data: Data) {
-        let point = Point { attributes: Attributes::new(), start_ns, at_ns, data };
+        let point = Point { attributes: Attributes::new(), start_ns, at_ns, data, sums: None };
         let metric = Metric { name: "m".into(), unit: "ms".into(), counts: true, delta, points: vec![point] };
         store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] });
     }

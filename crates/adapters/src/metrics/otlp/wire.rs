@@ -34,6 +34,8 @@ pub(super) struct Point {
     pub(super) start_ns: u64,
     pub(super) at_ns: u64,
     pub(super) data: Data,
+    /// Of a histogram: how many values, and their sum, where it was pushed.
+    pub(super) sums: Option<[f64; 2]>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -238,6 +240,7 @@ fn point(kind: u64, bytes: &[u8]) -> Read<Point> {
     let mut point = Point::default();
     let (mut counts, mut bounds): (Vec<u64>, Vec<f64>) = (Vec::new(), Vec::new());
     let (mut scale, mut zero, mut offset) = (0, 0, 0);
+    let (mut count, mut sum) = (0, None);
     fields(bytes, |number, field| {
         match (kind, number) {
             (_, 2) => point.start_ns = field.number()?,
@@ -245,6 +248,8 @@ fn point(kind: u64, bytes: &[u8]) -> Read<Point> {
             (5 | 7, 4) => point.data = Data::Number(field.double()?),
             (5 | 7, 6) => point.data = Data::Number(field.number()? as i64 as f64),
             (5 | 7, 7) | (9, 9) | (10, 1) => attribute(field.bytes()?, &mut point.attributes)?,
+            (9 | 10, 4) => count = field.number()?,
+            (9 | 10, 5) => sum = Some(field.double()?),
             (9, 6) => counts.extend(field.fixed()?),
             (9, 7) => bounds.extend(field.fixed()?.into_iter().map(f64::from_bits)),
             (10, 6) => scale = zigzag(field.number()?),
@@ -266,6 +271,7 @@ fn point(kind: u64, bytes: &[u8]) -> Read<Point> {
         }
         Ok(())
     })?;
+    point.sums = sum.map(|sum| [count as f64, sum]);
     match kind {
         9 => point.data = Data::Explicit(bounds, counts),
         10 => point.data = Data::Exponential(scale, zero, offset, counts),
@@ -351,5 +357,6 @@ fn json_point(kind: &str, value: &Value) -> Point {
         start_ns: whole(value.get("startTimeUnixNano")).max(0) as u64,
         at_ns: whole(value.get("timeUnixNano")).max(0) as u64,
         data,
+        sums: value.get("sum").and_then(Value::as_f64).map(|sum| [whole(value.get("count")) as f64, sum]),
     }
 }

@@ -28,7 +28,27 @@ pub(in crate::document) static METRIC: Section = Section {
             "What counts the good ones, in place of `bad`: fewer of them are worse.",
         ),
         key("total", Kind::Text, Need::Optional, "What counts all of them."),
+        key(
+            "by",
+            Kind::Text,
+            Need::Optional,
+            "Counts `bad` by type: the label, field, attribute or group that names it. New types are judged.",
+        ),
         key("value", Kind::Text, Need::Optional, "What gives a value, in the source's language."),
+        key("count", Kind::Text, Need::Optional, "Of a mean: what counts the values."),
+        key("sum", Kind::Text, Need::Optional, "Of a mean: the sum of the values."),
+        key(
+            "sum_of_squares",
+            Kind::Text,
+            Need::Optional,
+            "Of a mean: the sum of their squares; without it a mean takes some 30 windows longer.",
+        ),
+        key(
+            "values",
+            Kind::Text,
+            Need::Optional,
+            "Of a mean: what gives single values: a column, a pattern with a group `value`, a histogram.",
+        ),
         key(
             "unit",
             Kind::Word(UNITS),
@@ -58,14 +78,20 @@ pub(in crate::document) static METRIC: Section = Section {
         key(
             "red",
             Kind::Multiple,
-            Need::From("2x for errors, 1.5x for latency"),
+            Need::From("2x for errors, 1.5x for latency and means"),
             "Beyond this multiple of the baseline it goes back; where lower is worse, this many times lower.",
         ),
         key(
             "slack",
-            Kind::FineShare,
+            Kind::Band,
             Need::From("0.1% for errors, none under `strict`"),
-            "Share of requests added to what is tolerated, whatever the baseline.",
+            "Share of requests added to what is tolerated, whatever the baseline; of a mean an amount.",
+        ),
+        key(
+            "exclude",
+            Kind::Percent,
+            Need::From("the step's multiple"),
+            "Of a mean: a change for the worse beyond this must be excluded before PROCEED, such as 5%.",
         ),
         key(
             "hold_above",
@@ -169,7 +195,7 @@ const KINDS: &[(&str, &str)] = &[
     ("business", "lower is worse; any shown drop holds, beyond 5% it goes back"),
     (
         "client_errors",
-        "sessions with a new type of error: any holds, above 0.1% of the sessions it goes back",
+        "sessions with a new type of error, or all errors `by` type: any new one holds, above 0.1% of the sessions it goes back",
     ),
 ];
 
