@@ -1,191 +1,338 @@
 //! The profile `standard` on whole releases: how often and how soon each verdict falls.
 //!
-//! Both metrics of the profile are judged, the latencies log-normal as in [`crate::latency`], the normal profile what the
-//! product records of the ten minutes before. Steps are left as `taxiway_decide::next` leaves them: PROCEED when the time is
-//! up; else the time once more; then a person. HOLD asks a person, too, and is still rolled back when that becomes the
-//! verdict before the step's time has passed twice. The step with all the traffic is not compared and
-//! left out. Beside it stands what the pre-flight says of the same plan and traffic.
+//! Each release is the product's own state machine in virtual time (`taxiway_decide::next` and `evolve` with the plan as
+//! `taxiway.yaml` gives it, the normal profile of ten minutes before, and its pre-flight), on simulated traffic. Peers are
+//! shown the same traffic under the same steps. What must hold is held: healthy releases are rolled back in at most 1 %, and
+//! ask a person in at most 1 % where the pre-flight has not said so; else the exit code is 1.
 
-mod promise;
+mod peers;
+mod plan;
+mod target;
+mod traffic;
+mod world;
 
-use taxiway_decide::judge::{self, Outlook, Question, State};
-use taxiway_decide::normal::{Reading, Record};
-use taxiway_model::evidence::{Classes, Window};
-use taxiway_model::normal::Normal;
-use taxiway_model::policy::{AnalysisPolicy, Profile};
-use taxiway_model::verdict::Verdict;
-use taxiway_model::weight::WeightBp;
+use std::fmt::Write as _;
 
-use crate::judges::CLASS;
-use crate::latency::{Fault, answer, law};
-use crate::parallel;
-use crate::random::{Poisson, Random, Table};
+use taxiway_stats::Arm;
+use taxiway_stats::interval::clopper_pearson;
 
-/// A plan: its name, and its steps with a live baseline as share in basis points and seconds.
-type Steps = (&'static str, &'static [(u16, usize)]);
+use crate::{Arguments, parallel};
+pub use plan::Plan;
+pub use traffic::{Behaviour, Service};
+use world::Release;
+pub use world::{Course, End};
 
-const PLANS: [Steps; 2] =
-    [("canary", &[(100, 300), (500, 300), (2_500, 600)]), ("one hour at 5%", &[(500, 3_600)])];
+/// At most this share of healthy releases may be rolled back, and at most this share may ask a person unannounced.
+const BROKEN_FROM: f64 = 0.01;
 
-/// What the canary does: the factor on its failures, and its latencies.
-const FAULTS: [(&str, f64, Fault); 4] = [
-    ("healthy", 1.0, Fault::Factor(1.0)),
-    ("errors 5x", 5.0, Fault::Factor(1.0)),
-    ("latency 2x", 1.0, Fault::Factor(2.0)),
-    ("errors 1.5x", 1.5, Fault::Factor(1.0)),
+/// A kind of release.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// The steps.
+    pub plan: Plan,
+    /// What is released.
+    pub service: Service,
+    /// Requests per second.
+    pub rps: f64,
+    /// The canary's name in the output, and what it does.
+    pub canary: (&'static str, Behaviour),
+}
+
+/// How many releases of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Of a healthy canary.
+    pub healthy: u64,
+    /// Of any other.
+    pub faulty: u64,
+    /// Of those, how many peers are shown, too; and of healthy ones.
+    pub beside: u64,
+}
+
+/// What came of the releases of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The row.
+    pub row: Row,
+    /// One for each release.
+    pub courses: Vec<Course>,
+    /// Of each peer, for each release it was shown: when it went back, in milliseconds since the exposure.
+    pub peers: Vec<Vec<Option<u64>>>,
+}
+
+const PLAIN: [(&str, Behaviour); 4] = [
+    ("healthy", Behaviour::Healthy),
+    ("errors 5x", Behaviour::FailsTimes(5.0)),
+    ("latency 2x", Behaviour::TakesTimes(2.0)),
+    ("errors 1.5x", Behaviour::FailsTimes(1.5)),
 ];
 
-/// How a release ended, and after how many seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Through all compared steps.
-    Released(usize),
-    /// Rolled back.
-    Rollback(usize),
-    /// A person is asked because the verdict is HOLD.
-    Hold(usize),
-    /// A person is asked because the evidence does not suffice.
-    Evidence(usize),
-}
+/// The demo's scenarios by their names.
+const DEMO: [(&str, Behaviour); 10] = [
+    ("healthy", Behaviour::Healthy),
+    ("slow-start", Behaviour::SlowStart),
+    ("errors", Behaviour::Errors),
+    ("slow", Behaviour::TakesTimes(3.0)),
+    ("one-endpoint", Behaviour::OneEndpoint),
+    ("late", Behaviour::Late),
+    ("overload", Behaviour::Overload),
+    ("outage", Behaviour::Outage),
+    ("crash", Behaviour::Crash),
+    ("leak", Behaviour::Leak),
+];
 
-/// Prints a line per plan, traffic and fault; a twentieth of the runs at 1,000 requests per second.
-pub fn print(runs: u64, seed: u64) {
-    println!(
-        "| plan | base | rps | pre-flight | canary | runs | released | rolled back | hold | too little evidence |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
-    for (name, steps) in PLANS {
-        for (rps, part) in [(10.0, 1), (100.0, 4), (1_000.0, 20)] {
+/// Requests per second.
+const RPS: [f64; 3] = [10.0, 100.0, 1_000.0];
+
+/// Every row: a plain service under the preset and for an hour at 5 %, and the shop under the demo's plan and the preset.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for plan in [Plan::Canary, Plan::Hour] {
+        for rps in RPS {
             for base in [0.001, 0.01] {
-                for (fault, ratio, slow) in FAULTS {
-                    let bench = Bench::new(steps, rps, base, ratio, slow);
-                    let runs = (runs / part).max(20);
-                    let key = [seed, rps as u64, (base * 1e6) as u64, ratio.to_bits()];
-                    let ends = parallel::map(runs, |run| {
-                        bench.run(&mut Random::new(&[key[0], key[1], key[2], key[3], run]))
-                    });
-                    let told = told(&ends);
-                    let asks =
-                        bench.is_told_to_ask(&mut Random::new(&[seed, rps as u64, (base * 1e6) as u64]));
-                    let promise = if asks { "may ask" } else { "passes" };
-                    println!(
-                        "| {name} | {}% | {rps} | {promise} | {fault} | {runs} | {told} |",
-                        base * 100.0
-                    );
-                }
+                let service = Service::Plain(base);
+                rows.extend(PLAIN.iter().map(|canary| Row { plan, service, rps, canary: *canary }));
             }
         }
     }
-}
-
-/// Per kind of end: its share and the median second.
-fn told(ends: &[End]) -> String {
-    let kinds: [fn(&End) -> Option<usize>; 4] = [
-        |end| if let End::Released(at) = end { Some(*at) } else { None },
-        |end| if let End::Rollback(at) = end { Some(*at) } else { None },
-        |end| if let End::Hold(at) = end { Some(*at) } else { None },
-        |end| if let End::Evidence(at) = end { Some(*at) } else { None },
-    ];
-    let column = |kind: &fn(&End) -> Option<usize>| {
-        let mut times: Vec<usize> = ends.iter().filter_map(kind).collect();
-        times.sort_unstable();
-        let share = times.len() as f64 * 100.0 / ends.len().max(1) as f64;
-        times.get(times.len() / 2).map_or_else(|| "–".to_owned(), |at| format!("{share:.1}% ({at} s)"))
+    let budget = |canary: &(&'static str, Behaviour)| {
+        let (plan, service, rps) = (Plan::Budget, Service::Plain(0.01), 10.0);
+        Row { plan, service, rps, canary: *canary }
     };
-    kinds.iter().map(column).collect::<Vec<_>>().join(" | ")
-}
-
-struct Bench {
-    policy: AnalysisPolicy,
-    steps: &'static [(u16, usize)],
-    rps: f64,
-    failing: [f64; 2],
-    laws: [Table; 2],
-}
-
-impl Bench {
-    fn new(steps: &'static [(u16, usize)], rps: f64, base: f64, ratio: f64, slow: Fault) -> Self {
-        let policy = AnalysisPolicy::of(Profile::Standard);
-        let laws = [law(slow), law(Fault::Factor(1.0))];
-        Self { policy, steps, rps, failing: [base * ratio, base], laws }
+    rows.extend(PLAIN.iter().map(budget));
+    for plan in [Plan::Demo, Plan::Canary] {
+        for rps in RPS {
+            let service = Service::Shop;
+            rows.extend(DEMO.iter().map(|canary| Row { plan, service, rps, canary: *canary }));
+        }
     }
+    rows
+}
 
-    fn run(&self, random: &mut Random) -> End {
-        let share = |bp: u16| WeightBp::new(bp).expect("a share of the traffic");
-        let (first, last) = (self.steps[0].0, self.steps[self.steps.len() - 1].0);
-        let outlook = Outlook {
-            shares: Some([share(first), share(last)]),
-            compared_ms: self.steps.iter().map(|(_, seconds)| *seconds as u64 * 1_000).sum(),
-            canary_instances: 1,
+impl Row {
+    /// Takes so many releases through.
+    pub fn run(&self, size: Size, seed: u64) -> Found {
+        let (name, behaviour) = self.canary;
+        let runs = if behaviour.is_healthy() { size.healthy } else { size.faulty };
+        let release = || {
+            let spec = self.plan.spec(behaviour == Behaviour::Late);
+            Release::new(spec, self.service, behaviour, self.rps)
         };
-        let normal = self.normal(random);
-        let mut state = State::expecting(&self.policy, normal.as_ref(), &outlook);
-        let (mut window, mut now) = (Window { number: 1, ..Window::default() }, 0);
-        for (step, (bp, seconds)) in self.steps.iter().enumerate() {
-            let weight = share(*bp);
-            let part = f64::from(*bp) / 1e4;
-            let arrivals = [Poisson::new(self.rps * part), Poisson::new(self.rps * (1.0 - part))];
-            let step = u16::try_from(step).unwrap_or(u16::MAX);
-            let question = Question { step, exclude_bp: self.policy.exclusion_at(weight) };
-            let (mut baked, mut held, mut asked) = (0, 0, None);
-            window.step = step;
-            loop {
-                now += 1;
-                self.second(&mut window.canary, 0, &arrivals, random);
-                self.second(&mut window.baseline, 1, &arrivals, random);
-                window.span_ms += 1_000;
-                if !judge::is_full(window.canary_total().requests, window.span_ms) {
-                    continue;
-                }
-                state.take(&self.policy, &window, weight);
-                let span_s = window.span_ms as usize / 1_000;
-                window = Window { number: window.number + 1, step, ..Window::default() };
-                baked += span_s;
-                let verdict = judge::look(&self.policy, &state, question);
-                held = if verdict == Verdict::Hold { held + span_s } else { 0 };
-                match verdict {
-                    Verdict::Rollback => return End::Rollback(now),
-                    Verdict::Hold if held > HOLD_SETTLES_S => asked = asked.or(Some(now)),
-                    Verdict::Proceed if baked >= *seconds && asked.is_none() => break,
-                    _ => {}
-                }
-                match asked {
-                    Some(at) if baked >= 2 * seconds => return End::Hold(at),
-                    None if baked >= 2 * seconds => return End::Evidence(now),
-                    _ => {}
-                }
-            }
-        }
-        End::Released(now)
+        let Service::Plain(base) = self.service else { return self.found(&release, runs, size, &[seed, 0]) };
+        // The same traffic for every canary of a line: only what is wrong with it differs.
+        let _ = name;
+        self.found(&release, runs, size, &[seed, (base * 1e6) as u64])
     }
 
-    fn second(&self, classes: &mut Classes, side: usize, arrivals: &[Poisson; 2], random: &mut Random) {
-        let requests = arrivals[side].draw(random);
-        answer(classes, &self.laws[side], requests, random);
-        let bad = random.poisson(requests as f64 * self.failing[side]).min(requests);
-        if let Some(counts) = classes.get_mut(CLASS) {
-            counts.status[1] -= bad;
-            counts.status[4] += bad;
-        }
+    fn found(&self, release: &dyn Fn() -> Release, runs: u64, size: Size, seed: &[u64]) -> Found {
+        let of = |run: u64| [seed, &[self.rps as u64, run]].concat();
+        let ours = release();
+        let courses = parallel::map(runs, |run| {
+            ours.run(&of(run), &mut |_, _| true).expect("a release that is not stopped ends")
+        });
+        let policies = peers::all();
+        let theirs = release().unjudged();
+        let shown = if self.is_seen_by_peers() { size.beside.min(runs) } else { 0 };
+        let by_run = parallel::map(shown, |run| peers::rollbacks(&theirs, &policies, &of(run)));
+        let by_peer = |peer: usize| by_run.iter().map(|decided| decided[peer]).collect();
+        Found { row: *self, courses, peers: (0..policies.len()).map(by_peer).collect() }
     }
 
-    /// Whether the pre-flight would have warned that even a healthy canary may have to ask a person.
-    fn is_told_to_ask(&self, random: &mut Random) -> bool {
-        promise::asks(self.steps, self.normal(random).as_ref())
-    }
-
-    /// What the product would have on record of the ten minutes before.
-    fn normal(&self, random: &mut Random) -> Option<Normal> {
-        let (mut record, mut reading) = (Record::default(), Reading::default());
-        let arrivals = [Poisson::new(0.0), Poisson::new(self.rps * 10.0)];
-        record.see(0, || reading.clone());
-        for window in 1..=60 {
-            self.second(&mut reading.classes, 1, &arrivals, random);
-            record.see(window * 10_000, || reading.clone());
-        }
-        record.profile()
+    /// Peers look once a minute; the demo's steps are over before.
+    fn is_seen_by_peers(&self) -> bool {
+        self.plan != Plan::Demo
     }
 }
 
-/// A HOLD that passes sooner asks nobody.
-const HOLD_SETTLES_S: usize = (taxiway_decide::next::HOLD_SETTLES_MS / 1_000) as usize;
+fn is_rolled_back(course: &Course) -> bool {
+    matches!(course.end, End::RolledBack(_))
+}
+
+fn asks_unannounced(course: &Course) -> bool {
+    matches!(course.end, End::Held(_) | End::Evidence(_)) && !course.warned
+}
+
+impl Found {
+    /// The first of the releases of a kind that must be rare, in the product's words.
+    fn example(&self, is_one: fn(&Course) -> bool) -> &str {
+        self.courses.iter().find(|course| is_one(course)).map_or("", |course| &course.sentence)
+    }
+
+    fn share(&self, is_one: impl Fn(&Course) -> bool) -> Arm {
+        let count = |courses: usize| u64::try_from(courses).unwrap_or(u64::MAX);
+        let bad = self.courses.iter().filter(|course| is_one(course)).count();
+        Arm { total: count(self.courses.len()), bad: count(bad) }
+    }
+
+    fn rolled_back(&self) -> Arm {
+        self.share(is_rolled_back)
+    }
+
+    /// Releases that ask a person although the pre-flight has not said that they may.
+    fn unannounced(&self) -> Arm {
+        self.share(asks_unannounced)
+    }
+
+    /// What is broken of what must hold; nothing for a canary with a fault.
+    pub fn broken(&self) -> Vec<String> {
+        let row = &self.row;
+        if !row.canary.1.is_healthy() {
+            return Vec::new();
+        }
+        let of = |is_one: fn(&Course) -> bool, what: &str| {
+            let Arm { total, bad } = self.share(is_one);
+            (bad as f64 > BROKEN_FROM * total as f64).then(|| {
+                let (plan, base, name) = (row.plan.name(), row.base(), row.canary.0);
+                let example = self.example(is_one);
+                format!("{plan}, {base}, {} rps, {name}: {bad} of {total} healthy releases {what}, as by: {example}", row.rps)
+            })
+        };
+        let back = of(is_rolled_back, "rolled back");
+        let stuck = of(asks_unannounced, "ask a person where the pre-flight has not said so");
+        back.into_iter().chain(stuck).collect()
+    }
+
+    /// The row of a table.
+    fn line(&self) -> String {
+        let kind = |of: fn(End) -> Option<u64>| {
+            shares(&self.courses.iter().map(|course| of(course.end)).collect::<Vec<_>>())
+        };
+        let columns = [
+            kind(|end| if let End::Released(at) = end { Some(at) } else { None }),
+            kind(|end| if let End::RolledBack(at) = end { Some(at) } else { None }),
+            kind(|end| if let End::Held(at) = end { Some(at) } else { None }),
+            kind(|end| if let End::Evidence(at) = end { Some(at) } else { None }),
+        ];
+        let healthy = self.row.canary.1.is_healthy();
+        let percent = |share: f64| format!("{:.2}%", share * 100.0);
+        let limit = |arm: Arm| if healthy { percent(clopper_pearson(arm, 0.9)[1]) } else { "–".to_owned() };
+        let warned = self.share(|course| course.warned);
+        let raised = self.share(|course| course.raised);
+        let raised = if raised.bad == 0 {
+            String::new()
+        } else {
+            format!(", weight raised in {}", percent(raised.rate()))
+        };
+        format!(
+            "{} | {} | {}{raised} | {} | {}",
+            self.head(),
+            if warned.bad == warned.total {
+                "warns".to_owned()
+            } else if warned.bad == 0 {
+                "passes".to_owned()
+            } else {
+                format!("warns in {}", percent(warned.rate()))
+            },
+            columns.join(" | "),
+            limit(self.rolled_back()),
+            if healthy {
+                format!("{} ({})", self.unannounced().bad, limit(self.unannounced()))
+            } else {
+                "–".to_owned()
+            },
+        )
+    }
+
+    fn head(&self) -> String {
+        let row = &self.row;
+        format!(
+            "{} | {} | {} | {} | {}",
+            row.plan.name(),
+            row.base(),
+            row.rps,
+            row.canary.0,
+            self.courses.len()
+        )
+    }
+
+    /// The peers' row: what each of them sends back, and when.
+    fn beside(&self) -> Option<String> {
+        let shown = self.peers.first().map_or(0, Vec::len);
+        let ours: Vec<Option<u64>> = self
+            .courses
+            .iter()
+            .take(shown)
+            .map(|course| match course.end {
+                End::RolledBack(at) => Some(at),
+                _ => None,
+            })
+            .collect();
+        let columns: Vec<String> =
+            std::iter::once(&ours).chain(&self.peers).map(|times| shares(times)).collect();
+        let row = &self.row;
+        (shown > 0).then(|| {
+            format!(
+                "{} | {} | {} | {} | {shown} | {}",
+                row.plan.name(),
+                row.base(),
+                row.rps,
+                row.canary.0,
+                columns.join(" | ")
+            )
+        })
+    }
+}
+
+impl Row {
+    fn base(&self) -> String {
+        match self.service {
+            Service::Plain(base) => format!("{}%", base * 100.0),
+            Service::Shop => "shop".to_owned(),
+        }
+    }
+}
+
+/// The share that happened, with the median second; a dash where it never did.
+fn shares(times: &[Option<u64>]) -> String {
+    let mut happened: Vec<u64> = times.iter().flatten().copied().collect();
+    happened.sort_unstable();
+    let share = happened.len() as f64 * 100.0 / times.len().max(1) as f64;
+    let median = happened.get(happened.len() / 2);
+    median.map_or_else(|| "–".to_owned(), |at| format!("{share:.1}% ({} s)", (at + 500) / 1_000))
+}
+
+/// The tables of these results, and what is broken of what must hold.
+pub fn tables(found: &[Found]) -> (String, Vec<String>) {
+    let mut text = String::from(
+        "| plan | base | rps | canary | runs | pre-flight | released | rolled back | hold | too little evidence | rolled back at most | asks unannounced (at most) |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for one in found {
+        let _ = writeln!(text, "| {} |", one.line());
+    }
+    text += "\nRolled back by each judge on the same traffic:\n\n| plan | base | rps | canary | runs | taxiway | kayenta | argo | flagger | ratio |\n|---|---|---|---|---|---|---|---|---|---|\n";
+    for line in found.iter().filter_map(Found::beside) {
+        let _ = writeln!(text, "| {line} |");
+    }
+    (text, found.iter().flat_map(Found::broken).collect())
+}
+
+/// Runs every row and prints the tables, the rows on the way to the error output; false when what must hold does not.
+/// `quick` leaves 1,000 requests per second out.
+pub fn print(arguments: &Arguments) -> bool {
+    let Arguments { healthy, faulty, seed, quick, .. } = *arguments;
+    let size = Size { healthy, faulty, beside: faulty / 2 };
+    let found: Vec<Found> = rows()
+        .iter()
+        .filter(|row| !quick || row.rps < 1_000.0)
+        .map(|row| {
+            let started = std::time::Instant::now();
+            let found = row.run(size, seed);
+            eprintln!(
+                "{} ({:.1} s) {}",
+                found.line(),
+                started.elapsed().as_secs_f64(),
+                found.example(|course| !matches!(course.end, End::Released(_)))
+            );
+            found
+        })
+        .collect();
+    let (text, broken) = tables(&found);
+    println!("{text}");
+    if broken.is_empty() {
+        println!("holds: at most 1 % of healthy releases rolled back, at most 1 % ask a person unannounced");
+    }
+    for one in &broken {
+        println!("BROKEN: {one}");
+    }
+    broken.is_empty()
+}
