@@ -35,15 +35,31 @@ pub fn rate(arm: Arm, alpha: f64, n_opt: f64) -> [f64; 2] {
 /// The number of values up to the true quantile is a sum of coins of bias `q`; the ranks it may take at level `alpha` are
 /// cut out by [`beta_binomial`].
 pub fn quantile(buckets: &[Bucket], q: f64, alpha: f64, n_opt: f64, scale: u32) -> [Option<f64>; 2] {
-    let n = histogram::total(buckets) as f64;
+    quantile_dispersed(buckets, q, alpha, n_opt, scale, 1.0)
+}
+
+/// The same where values come in clusters: `phi` (at least 1) is how many times as much the number of values above the
+/// quantile varies as with independent ones, so that `n` of them say what `n / phi` would.
+pub fn quantile_dispersed(
+    buckets: &[Bucket],
+    q: f64,
+    alpha: f64,
+    n_opt: f64,
+    scale: u32,
+    phi: f64,
+) -> [Option<f64>; 2] {
+    let phi = if phi >= 1.0 { phi } else { 1.0 };
+    let all = histogram::total(buckets) as f64;
+    let n = all / phi;
     if n == 0.0 || !(q > 0.0 && q < 1.0) {
         return [None, None];
     }
     let outside = |x: f64| beta_binomial(x, n, q, n_opt) >= ln(1.0 / alpha);
-    let low_rank = if outside(0.0) { libm::floor(bisect(0.0, q * n, outside)) } else { 0.0 };
-    let high_rank = if outside(n) { libm::ceil(bisect(q * n, n, |x| !outside(x))) + 1.0 } else { n + 1.0 };
+    let low_rank = if outside(0.0) { libm::floor(phi * bisect(0.0, q * n, outside)) } else { 0.0 };
+    let high_rank =
+        if outside(n) { libm::ceil(phi * bisect(q * n, n, |x| !outside(x))) + 1.0 } else { all + 1.0 };
     let at = |rank: f64| {
-        (1.0..=n).contains(&rank).then(|| histogram::quantile_bucket(buckets, rank / n)).flatten()
+        (1.0..=all).contains(&rank).then(|| histogram::quantile_bucket(buckets, rank / all)).flatten()
     };
     [
         at(low_rank).map(|index| histogram::lower_edge(index, scale)),
