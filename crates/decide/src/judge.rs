@@ -25,8 +25,8 @@ mod trailing;
 
 pub use errors::exclusion_slack_ppm;
 pub(crate) use errors::own_rate;
-pub(crate) use prior::is_known;
 pub use prior::Outlook;
+pub(crate) use prior::is_known;
 pub use state::State;
 
 use taxiway_model::evidence::Window;

@@ -16,6 +16,7 @@ mod retry;
 mod routes;
 mod sentence;
 mod status;
+mod targets;
 mod updates;
 
 pub use desk::{Desk, House};

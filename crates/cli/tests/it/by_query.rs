@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bed::{Bed, Traffic, ended, eventually};
+use crate::hooks::{free_port, get};
 
 const GIVEN: &str = include_str!("../../../model/tests/it/canary-analysis.yaml");
 
@@ -47,15 +48,16 @@ fn exporter() -> String {
     address
 }
 
-/// A Prometheus that scrapes the exporter five times a second, ended with the test.
+/// A Prometheus that scrapes five times a second, ended with the test.
 struct Prometheus {
     url: String,
     child: Child,
 }
 
 impl Prometheus {
-    /// None, and a line among the skips, where there is none.
-    fn start(test: &str, folder: &Path) -> Option<Self> {
+    /// Scrapes what `targets` say, a part of a scrape configuration. None, and a line among the skips,
+    /// where there is none.
+    fn start(test: &str, folder: &Path, targets: &str) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let program =
             std::env::split_paths(&path).map(|folder| folder.join("prometheus")).find(|f| f.is_file());
@@ -67,9 +69,7 @@ impl Prometheus {
             return None;
         };
         let config = format!(
-            "scrape_configs:\n- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  \
-             static_configs:\n  - targets: ['{}']\n",
-            exporter()
+            "scrape_configs:\n- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  {targets}\n"
         );
         std::fs::write(folder.join("prometheus.yml"), config).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -99,7 +99,8 @@ impl Drop for Prometheus {
 fn the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too() {
     let bed = Arc::new(Bed::new(Bed::QUICK).with_v1());
     let test = "cli::by_query::the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too";
-    let Some(prometheus) = Prometheus::start(test, bed.folder()) else { return };
+    let targets = format!("static_configs: [{{targets: ['{}']}}]", exporter());
+    let Some(prometheus) = Prometheus::start(test, bed.folder(), &targets) else { return };
     std::fs::write(bed.folder().join("canary-analysis.yaml"), GIVEN).unwrap();
     let yaml = std::fs::read_to_string(bed.file()).unwrap().replace(Bed::QUICK, "");
     let source = format!("{{prometheus: {{url: '{}', interval: 200ms}}}}", prometheus.url);
@@ -138,5 +139,49 @@ fn the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too()
         let counted = traffic.end();
         assert!(counted.failed.is_empty(), "{counted:?}");
     }
+    bed.ok(&["replay"]);
+}
+
+/// The whole of it, as a team would set it up: instances on ports that nobody knows beforehand,
+/// found by Prometheus through the address of the webhooks, scraped, and judged by the given document.
+#[test]
+fn the_given_document_judges_instances_that_prometheus_has_found() {
+    let hooks = free_port();
+    let signals = format!("signals:\n  listen: 127.0.0.1:{hooks}\n  token: {{file: token}}\n");
+    let bed = Bed::new(&format!("{}{signals}", Bed::QUICK));
+    std::fs::write(bed.folder().join("token"), "s3cret\n").unwrap();
+    let bed = Arc::new(bed.with_v1());
+    let test = "cli::by_query::the_given_document_judges_instances_that_prometheus_has_found";
+    let token = bed.folder().join("token");
+    let targets = format!(
+        "http_sd_configs:\n  - url: http://127.0.0.1:{hooks}/v1/targets\n    refresh_interval: 500ms\n    \
+         authorization: {{credentials_file: '{}'}}",
+        token.display()
+    );
+    let Some(prometheus) = Prometheus::start(test, bed.folder(), &targets) else { return };
+
+    eventually("targets are told", || TcpStream::connect(("127.0.0.1", hooks)).is_ok());
+    assert_eq!(get(hooks, "/v1/targets", "").0, 401, "not without the token");
+    let (code, found) = get(hooks, "/v1/targets", "authorization: Bearer s3cret\r\n");
+    let labels = |number: usize| found[number]["labels"].clone();
+    assert_eq!((code, found.as_array().map(Vec::len)), (200, Some(2)), "{found:#}");
+    assert_eq!(labels(1)["instance"], "v1-1", "{found:#}");
+    assert_eq!((labels(0)["service"].as_str(), labels(0)["version"].as_str()), (Some("shop"), Some("v1")));
+
+    std::fs::write(bed.folder().join("canary-analysis.yaml"), GIVEN).unwrap();
+    let yaml = std::fs::read_to_string(bed.file()).unwrap().replace(Bed::QUICK, "");
+    let source = format!("{{prometheus: {{url: '{}', interval: 200ms}}}}", prometheus.url);
+    let analysis = format!("  source: 20s\nanalysis:\n  file: canary-analysis.yaml\n  source: {source}\n");
+    let (before, after) = yaml.split_once("signals:").unwrap();
+    std::fs::write(bed.file(), format!("{before}{analysis}signals:{after}")).unwrap();
+
+    let traffic: Vec<Traffic> = (0..4).map(|_| Traffic::on(&bed)).collect();
+    bed.version("v2", "errors --error-percent 80");
+    let said = bed.run(&["release", "--version", "v2", "--timeout", "240s"]);
+    assert_eq!(said.code, 5, "{said:?}\n{}", bed.output());
+    let last = bed.ok(&["history", "--json"]).json()[0].clone();
+    let why = last["sentence"].as_str().unwrap();
+    assert!(why.contains("error_rate") || why.contains("slo_burn_rate"), "{last:#}");
+    drop(traffic);
     bed.ok(&["replay"]);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, eventually};
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -52,6 +52,10 @@ fn send(port: u16, request: &[u8]) -> (u16, Value) {
     let code = text.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0);
     let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     (code, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+pub(crate) fn get(port: u16, path: &str, headers: &str) -> (u16, Value) {
+    send(port, format!("GET {path} HTTP/1.1\r\nhost: taxiway\r\n{headers}\r\n").as_bytes())
 }
 
 fn post_with(port: u16, hook: &str, headers: &str, body: &str) -> (u16, Value) {

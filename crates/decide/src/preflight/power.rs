@@ -1,12 +1,12 @@
 //! The power of the tests that will judge, with one metric of errors and one of latency.
 
+use crate::judge::{is_known, own_rate};
 use taxiway_model::counts::{Histogram, SCALE};
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::forecast::Traffic;
 use taxiway_model::plan::{Plan, Step};
 use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_model::weight::WeightBp;
-use crate::judge::{is_known, own_rate};
 use taxiway_stats::latency::QUANTILES;
 use taxiway_stats::preflight::{self, KAPPA_LATE, KAPPA_PLAIN};
 

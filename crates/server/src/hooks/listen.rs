@@ -1,4 +1,4 @@
-//! The listener for machines: nothing but the hooks, within limits of size, time and number.
+//! The listener for machines: the hooks and the targets to scrape, within limits of size, time and number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -98,8 +98,10 @@ fn router(hook: Shared) -> Router {
         .route("/v1/hooks/grafana", post(grafana))
         .route("/v1/hooks/signal", post(signal))
         .route("/v1/hooks/feedback", post(feedback))
+        .route("/v1/targets", get(targets))
         .method_not_allowed_fallback(async || {
-            refused(StatusCode::METHOD_NOT_ALLOWED, "bad_argument", "no such method", "a hook takes POST", "")
+            let why = "a hook takes POST, and the targets are read with GET";
+            refused(StatusCode::METHOD_NOT_ALLOWED, "bad_argument", "no such method", why, "")
         })
         .fallback(async || {
             let why = "there is nothing at this path";
@@ -122,6 +124,14 @@ async fn signal(State(hook): State<Shared>, request: Request) -> Response {
 
 async fn feedback(State(hook): State<Shared>, request: Request) -> Response {
     take(hook, request, |desk, body| desk.heard(&read(body)?, "webhook")).await
+}
+
+/// Whoever may report may also know what runs.
+async fn targets(State(hook): State<Shared>, request: Request) -> Response {
+    match admitted(&hook, request.into_parts().0.headers).await {
+        Ok(()) => answer(move || Ok(hook.desk.targets())).await,
+        Err(refusal) => *refusal,
+    }
 }
 
 /// Lets in who may come in, reads the body, and acts.
