@@ -78,6 +78,9 @@ pub struct Flight {
     pub weight: Option<WeightBp>,
     /// The share that was last asked for.
     pub weight_intended: WeightBp,
+    /// The share of a fresh baseline in force beside the canary; zero where there is none.
+    #[serde(default, skip_serializing_if = "WeightBp::is_zero")]
+    pub fresh: WeightBp,
     /// What is left of the canary's lease.
     pub lease_left_ms: u64,
     /// What has to happen before it goes on.
@@ -140,6 +143,9 @@ pub struct StepView {
     pub header: bool,
     /// Share of requests mirrored.
     pub mirror: WeightBp,
+    /// The share of a fresh baseline beside the canary; zero where there is none.
+    #[serde(default, skip_serializing_if = "WeightBp::is_zero")]
+    pub fresh: WeightBp,
     /// Whether a person has to promote it.
     pub approval: bool,
     /// Time with evidence it needs.

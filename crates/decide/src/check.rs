@@ -57,6 +57,10 @@ fn one(event: &Event, before: &Environment, violations: &mut Vec<Violation>) {
                 let detail = format!("{} where {allowed} is approved", split.weight);
                 breaks("weight-within-step", detail, violations);
             }
+            if split.fresh > split.weight.min(split.weight.rest()) {
+                let detail = format!("{} beside a canary with {}", split.fresh, split.weight);
+                breaks("fresh-beside-canary", detail, violations);
+            }
         }
         Event::WorkloadIntended { generation, replicas } => {
             if *generation <= before.generation {
@@ -161,6 +165,12 @@ fn effect(action: &Action, after: &Environment, violations: &mut Vec<Violation>)
             if weight > after.routes.split.weight {
                 let detail = format!("{weight} where {} is intended", after.routes.split.weight);
                 breaks("weight-within-step", detail, violations);
+            }
+            let fresh = table.canary.as_ref().and_then(|canary| canary.fresh.as_ref());
+            let share = fresh.map_or(WeightBp::ZERO, |fresh| fresh.weight);
+            if share > after.routes.split.fresh {
+                let detail = format!("{share} where {} is intended", after.routes.split.fresh);
+                breaks("fresh-beside-canary", detail, violations);
             }
         }
         Action::ToBaseline { .. } | Action::StartCheck(_) => {}

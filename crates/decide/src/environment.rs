@@ -14,6 +14,7 @@ use taxiway_model::ids::{Digest, Generation, ReleaseId, StreamId, VersionName};
 use taxiway_model::plan::Plan;
 use taxiway_model::service::{Deadlines, Version};
 use taxiway_model::time::Timestamp;
+use taxiway_model::weight::WeightBp;
 
 /// Format of a serialised [`Environment`]; a snapshot of another format is ignored.
 pub const SNAPSHOT_FORMAT: u32 = 1;
@@ -218,5 +219,5 @@ impl Environment {
 
 /// The split that gives the canary nothing.
 pub fn to_baseline(baseline: Option<VersionName>) -> Split {
-    Split { baseline, canary: None, weight: taxiway_model::weight::WeightBp::ZERO, step: None }
+    Split { baseline, canary: None, weight: WeightBp::ZERO, step: None, fresh: WeightBp::ZERO }
 }

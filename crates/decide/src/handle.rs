@@ -194,6 +194,9 @@ fn resume(state: &Environment) -> Result<Vec<Event>, Refusal> {
     if let Some(flight) = &state.flight {
         let ended = flight.holds.iter().filter(|hold| **hold != Hold::Approval);
         events.extend(ended.map(|why| Event::HoldEnded { why: *why }));
+        if flight.holds.contains(&Hold::FreshBaseline) {
+            events.push(Event::FreshBaselineLeft);
+        }
         if events.is_empty() && flight.holds.contains(&Hold::Approval) {
             return refuse(
                 RefusalCode::NotWaiting,

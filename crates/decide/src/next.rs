@@ -6,6 +6,7 @@ mod begin;
 mod checks;
 mod evidence;
 mod exposure;
+mod fresh;
 mod returning;
 mod step;
 

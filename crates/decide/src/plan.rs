@@ -4,6 +4,7 @@ use crate::environment::Environment;
 use taxiway_model::command::{Refusal, RefusalCode};
 use taxiway_model::ids::{StepName, StreamId, VersionName};
 use taxiway_model::plan::{Plan, Purpose, Step};
+use taxiway_model::policy::Baseline;
 use taxiway_model::service::{ServiceSpec, Stage, StrategyKind, Version};
 use taxiway_model::weight::WeightBp;
 
@@ -121,6 +122,11 @@ pub fn sound(plan: &Plan) -> Result<(), Refusal> {
     if plan.version.target.replicas == 0 {
         return Err(bad("the target has no replicas".to_owned(), "set replicas to at least 1"));
     }
+    sound_baseline(plan)?;
+    if plan.version.name.is_fresh() || plan.baseline.as_ref().is_some_and(VersionName::is_fresh) {
+        let why = format!("{} names the instances of a fresh baseline, no version", plan.version.name);
+        return Err(bad(why, "name the version without `+`"));
+    }
     if plan.strategy == StrategyKind::Recreate && plan.stage == Stage::Production {
         return Err(Refusal {
             code: RefusalCode::StrategyNotAllowed,
@@ -131,4 +137,22 @@ pub fn sound(plan: &Plan) -> Result<(), Refusal> {
         });
     }
     Ok(())
+}
+
+/// A fresh baseline needs a canary beside it that has a share of the traffic.
+fn sound_baseline(plan: &Plan) -> Result<(), Refusal> {
+    let asked = plan.analysis.baseline == Baseline::Fresh
+        && plan.purpose == Purpose::Forward
+        && plan.baseline.is_some();
+    let shared = plan.steps.iter().any(|step| !plan.fresh_weight(step).is_zero());
+    if !asked || shared {
+        return Ok(());
+    }
+    let why = if plan.strategy == StrategyKind::Canary {
+        "no step splits the traffic, so a fresh baseline would never be compared with"
+    } else {
+        "a fresh baseline runs beside a canary, and this strategy has none"
+    };
+    let next = "use a canary with steps between 0% and 100%, or leave out `analysis.baseline`";
+    Err(Refusal { code: RefusalCode::BadPlan, why: why.to_owned(), next: next.to_owned() })
 }

@@ -10,12 +10,13 @@ mod warnings;
 
 pub use warnings::{permitted, start_warnings};
 
-use power::Power;
+use power::{Compared, Power};
 use taxiway_model::counts::quantile_us;
 use taxiway_model::evidence::{Classes, total};
-use taxiway_model::forecast::{EndpointForecast, Forecast, StepForecast, Traffic};
+use taxiway_model::forecast::{EndpointForecast, Forecast, FreshPrice, StepForecast, Traffic};
 use taxiway_model::normal::Normal;
 use taxiway_model::plan::{Plan, Step};
+use taxiway_model::policy::Baseline;
 use taxiway_model::weight::WeightBp;
 use taxiway_stats::preflight;
 
@@ -70,16 +71,53 @@ pub fn forecast_given(plan: &Plan, traffic: Traffic, wanted_bp: Option<u32>) -> 
 }
 
 fn reckon(plan: &Plan, traffic: Traffic, classes: &Classes, wanted_bp: Option<u32>) -> Forecast {
-    let power = Power::new(plan, &traffic, classes);
-    let wanted_bp = wanted_bp.unwrap_or_else(|| power.red_bp());
+    let wanted_bp = wanted_bp.unwrap_or_else(|| Power::new(plan, &traffic, classes).red_bp());
+    let steps = steps(plan, &traffic, classes, wanted_bp);
+    let fresh = if plan.wants_fresh() {
+        let mut otherwise = plan.clone();
+        otherwise.analysis.baseline = Baseline::Stable;
+        prices(plan, &steps, &self::steps(&otherwise, &traffic, classes, wanted_bp))
+    } else {
+        Vec::new()
+    };
+    let mut forecast = Forecast {
+        endpoints: endpoints(plan, &traffic, classes),
+        traffic: Some(traffic),
+        wanted_bp,
+        steps,
+        fresh,
+        warnings: Vec::new(),
+    };
+    forecast.warnings = warnings::of(plan, &forecast);
+    forecast
+}
+
+/// What a fresh baseline costs on each step that has one: instances, and the time and certainty that
+/// all that runs would give.
+fn prices(plan: &Plan, fresh: &[StepForecast], stable: &[StepForecast]) -> Vec<FreshPrice> {
+    let compared = plan.steps.iter().zip(fresh.iter().zip(stable)).filter(|(_, (seen, _))| seen.compared);
+    compared
+        .map(|(step, (seen, stable))| FreshPrice {
+            name: seen.name.clone(),
+            instances: plan.fresh_instances(step),
+            weight: plan.fresh_weight(step),
+            detectable_bp: [seen.detectable_bp, stable.detectable_bp],
+            exclude_ms: [seen.exclude_ms, stable.exclude_ms],
+            wanted_ms: [seen.wanted_ms, stable.wanted_ms],
+        })
+        .collect()
+}
+
+/// What each step can see, together with those before it.
+fn steps(plan: &Plan, traffic: &Traffic, classes: &Classes, wanted_bp: u32) -> Vec<StepForecast> {
+    let power = Power::new(plan, traffic, classes);
     let mut past = Vec::new();
     let mut steps = Vec::new();
     let mut excluded_bp = u32::MAX;
     for step in &plan.steps {
-        let share = f64::from(step.weight.bp()) / 1e4;
         let compared = is_compared(plan, step);
         if compared {
-            past.push(preflight::Step { seconds: step.bake_ms as f64 / 1e3, share });
+            past.push(Compared::on(plan, step).of(step));
         }
         let mut seen = one(&power, plan, step, &past, wanted_bp);
         if let Some(bp) = plan.analysis.exclusion_at(step.weight).filter(|_| compared) {
@@ -91,15 +129,7 @@ fn reckon(plan: &Plan, traffic: Traffic, classes: &Classes, wanted_bp: Option<u3
         }
         steps.push(seen);
     }
-    let mut forecast = Forecast {
-        endpoints: endpoints(plan, &traffic, classes),
-        traffic: Some(traffic),
-        wanted_bp,
-        steps,
-        warnings: Vec::new(),
-    };
-    forecast.warnings = warnings::of(plan, &forecast);
-    forecast
+    steps
 }
 
 /// Whether a step compares a canary with a live baseline.
@@ -116,6 +146,7 @@ fn one(
 ) -> StepForecast {
     let compared = is_compared(plan, step);
     let share = f64::from(step.weight.bp()) / 1e4;
+    let sides = Compared::on(plan, step);
     let instances = (u64::from(step.canary_instances(plan.version.target.replicas)), power.instances(step));
     let detectable = if compared { power.detectable(past, instances) } else { None };
     let wanted = f64::from(wanted_bp) / 1e4;
@@ -133,8 +164,8 @@ fn one(
             .analysis
             .exclusion_at(step.weight)
             .filter(|_| compared)
-            .and_then(|bp| power.exclusion_ms(share, f64::from(bp) / 1e4)),
-        wanted_ms: if compared { power.wanted_ms(share, wanted) } else { None },
+            .and_then(|bp| power.exclusion_ms(sides, f64::from(bp) / 1e4)),
+        wanted_ms: if compared { power.wanted_ms(sides, wanted) } else { None },
         wanted_weight: if compared { power.wanted_weight(step.bake_ms, wanted) } else { None },
     }
 }

@@ -65,7 +65,12 @@ impl Script {
     fn play(&self, profile: Profile, seed: u64, mut chained: Digest) -> Digest {
         let policy = AnalysisPolicy::of(profile);
         let weight = WeightBp::new(self.share_bp).expect("a share of the traffic");
-        let outlook = Outlook { shares: Some([weight; 2]), compared_ms: 600_000, canary_instances: 1 };
+        let outlook = Outlook {
+            shares: Some([weight; 2]),
+            compared_ms: 600_000,
+            canary_instances: 1,
+            ..Outlook::default()
+        };
         let random = &mut Random::new(&[seed]);
         let normal = self.known.then(|| Normal {
             span_ms: 60_000,

@@ -97,8 +97,12 @@ impl Bench {
         let mut policy = AnalysisPolicy::of(Profile::Strict);
         policy.metrics.retain(|metric| matches!(metric.measure, Measure::Latency { .. }));
         let share = WeightBp::new((SHARE * 1e4) as u16).expect("a share of the traffic");
-        let outlook =
-            Outlook { shares: Some([share; 2]), compared_ms: seconds as u64 * 1_000, canary_instances: 1 };
+        let outlook = Outlook {
+            shares: Some([share; 2]),
+            compared_ms: seconds as u64 * 1_000,
+            canary_instances: 1,
+            ..Outlook::default()
+        };
         Self {
             policy,
             outlook,

@@ -75,6 +75,7 @@ impl Configuration {
             shares: Some([weight; 2]),
             compared_ms: self.seconds as u64 * 1_000,
             canary_instances: 1,
+            ..Outlook::default()
         };
         let mut state = State::expecting(&policy, Some(&normal), &outlook);
         let question = Question { step: 0, exclude_bp: policy.exclusion_at(weight) };

@@ -200,6 +200,7 @@ impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instances { version, ready, need, why, left_ms } => {
+                let version = version.for_people();
                 write!(f, "waiting for instances of {version}: {ready} of {need} ready")?;
                 if !why.is_empty() {
                     write!(f, " ({why})")?;

@@ -56,7 +56,7 @@ pub enum Event {
         /// Instances wanted by version.
         replicas: BTreeMap<VersionName, u32>,
     },
-    /// All instances wanted are ready.
+    /// All instances wanted are ready, but for those of a fresh baseline, which have no say in it.
     WorkloadReady {
         /// The intent that is met.
         generation: Generation,
@@ -113,6 +113,9 @@ pub enum Event {
         /// The step.
         step: u16,
     },
+    /// The release goes on without its fresh baseline: a person said so. From then on the canary is
+    /// compared with the instances that ran before.
+    FreshBaselineLeft,
     /// There still was too little evidence; the harm budget allows to go on with more traffic.
     EvidenceWaived {
         /// The step.
@@ -230,6 +233,9 @@ pub struct Split {
     pub weight: WeightBp,
     /// The step whose header rule and mirror are in force; none when the canary gets nothing.
     pub step: Option<u16>,
+    /// The share of fresh instances of the baseline's version; zero where there are none.
+    #[serde(default, skip_serializing_if = "WeightBp::is_zero")]
+    pub fresh: WeightBp,
 }
 
 /// Why a release waits for a person.
@@ -244,6 +250,8 @@ pub enum Hold {
     Verdict,
     /// The verdict is HOLD because the baseline fails too; it ends by itself when that recovers.
     Baseline,
+    /// The fresh baseline has no ready instance; it ends by itself when it has.
+    FreshBaseline,
     /// Too little evidence after all extensions.
     Evidence,
     /// A check failed that holds.
@@ -323,6 +331,7 @@ impl Event {
             Self::CheckEnded { .. } => "check_ended",
             Self::Judged { .. } => "judged",
             Self::StepExtended { .. } => "step_extended",
+            Self::FreshBaselineLeft => "fresh_baseline_left",
             Self::EvidenceWaived { .. } => "evidence_waived",
             Self::SourceFailed { .. } => "source_failed",
             Self::SourceRecovered { .. } => "source_recovered",

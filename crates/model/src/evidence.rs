@@ -2,6 +2,7 @@
 
 use crate::counts::Counts;
 use crate::metrics::Samples;
+use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,10 @@ pub struct Window {
     pub canary: Classes,
     /// The version it is compared with; empty where there is no live baseline.
     pub baseline: Classes,
+    /// The share of fresh instances of the baseline's version, which `baseline` is then of alone; zero
+    /// where it is of all that ran before.
+    #[serde(default, skip_serializing_if = "WeightBp::is_zero")]
+    pub fresh: WeightBp,
     /// What metrics by query have shown of both.
     #[serde(default, skip_serializing_if = "Samples::is_empty")]
     pub metrics: Samples,
@@ -64,6 +69,11 @@ pub struct Gauge {
 }
 
 impl Window {
+    /// The canary's share of the requests of both sides together, where `weight` is its share of all.
+    pub fn share(&self, weight: WeightBp) -> WeightBp {
+        weight.among(self.fresh)
+    }
+
     /// All of the canary's requests together.
     pub fn canary_total(&self) -> Counts {
         total(&self.canary)

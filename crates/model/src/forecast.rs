@@ -15,8 +15,28 @@ pub struct Forecast {
     pub steps: Vec<StepForecast>,
     /// What each endpoint class gets on the first step with traffic.
     pub endpoints: Vec<EndpointForecast>,
+    /// What a fresh baseline costs on each step that compares with one; empty without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<FreshPrice>,
     /// What to be warned of, and what to change.
     pub warnings: Vec<String>,
+}
+
+/// The price of a fresh baseline on a step. Pairs are with it, and with all that runs instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreshPrice {
+    /// The step.
+    pub name: String,
+    /// Instances beyond those that run anyway.
+    pub instances: u32,
+    /// Their share of the traffic.
+    pub weight: WeightBp,
+    /// As [`StepForecast::detectable_bp`].
+    pub detectable_bp: [Option<u64>; 2],
+    /// As [`StepForecast::exclude_ms`].
+    pub exclude_ms: [Option<u64>; 2],
+    /// As [`StepForecast::wanted_ms`].
+    pub wanted_ms: [Option<u64>; 2],
 }
 
 /// The traffic of the service as the forecast takes it.

@@ -34,8 +34,22 @@ fn name_rule(given: &str) -> Result<(), &'static str> {
     }
 }
 
+/// What a version's name ends with where it names the instances of a fresh baseline. No version may
+/// be called so: `+` is not allowed in a name that people give.
+const FRESH: &str = "+fresh";
+
+/// Names are read from what was stored as they are given.
+fn as_given(given: &str) -> &str {
+    given
+}
+
+/// Of a version, the group of its fresh instances can be read, too.
+fn or_fresh(given: &str) -> &str {
+    given.strip_suffix(FRESH).unwrap_or(given)
+}
+
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $stored:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -66,7 +80,10 @@ macro_rules! name {
         impl TryFrom<String> for $type {
             type Error = InvalidName;
             fn try_from(given: String) -> Result<Self, InvalidName> {
-                Self::new(given)
+                match name_rule($stored(&given)) {
+                    Ok(()) => Ok(Self(given)),
+                    Err(why) => Err(InvalidName { what: $what, given, why }),
+                }
             }
         }
 
@@ -79,17 +96,58 @@ macro_rules! name {
 }
 
 name!(/// The name of a service, unique in a data directory.
-    ServiceName, "service");
+    ServiceName, "service", as_given);
 name!(/// The name of an environment (`production`, `staging`).
-    EnvironmentName, "environment");
+    EnvironmentName, "environment", as_given);
 name!(/// What people call a version (`v42`, `2026-11-20.3`); its digest is what it is.
-    VersionName, "version");
+    VersionName, "version", or_fresh);
 name!(/// The name of a step within a plan, unique there.
-    StepName, "step");
+    StepName, "step", as_given);
 name!(/// One release: `<service>-<environment>-<n>`, derived from the stream, never random.
-    ReleaseId, "release");
+    ReleaseId, "release", as_given);
 name!(/// The name of a metric under analysis (`error_rate`, `latency_p95`).
-    MetricName, "metric");
+    MetricName, "metric", as_given);
+
+impl VersionName {
+    /// The group of this version's instances that are started beside a canary as its baseline. It is
+    /// counted, started and routed to like a version, and is none: nobody can release it.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self(format!("{}{FRESH}", self.plain()))
+    }
+
+    /// Whether this is the group of a fresh baseline.
+    pub fn is_fresh(&self) -> bool {
+        self.0.ends_with(FRESH)
+    }
+
+    /// The version itself, as text.
+    pub fn plain(&self) -> &str {
+        or_fresh(&self.0)
+    }
+
+    /// The version itself.
+    #[must_use]
+    pub fn version(&self) -> Self {
+        Self(self.plain().to_owned())
+    }
+
+    /// As people read it: `fresh v1` for the group of a fresh baseline.
+    pub fn for_people(&self) -> String {
+        if self.is_fresh() { format!("fresh {}", self.plain()) } else { self.0.clone() }
+    }
+}
+
+/// What instances of a fresh baseline are told that they are (`TAXIWAY_GROUP`), and all others.
+pub const GROUPS: (&str, &str) = ("fresh", "main");
+
+/// A version as it stands in an order to a source, and the group of its instances.
+pub fn version_and_group(name: &str) -> (&str, &str) {
+    match name.strip_suffix(FRESH) {
+        Some(version) => (version, GROUPS.0),
+        None => (name, GROUPS.1),
+    }
+}
 
 /// A stream of the log: one service in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

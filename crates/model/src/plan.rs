@@ -1,7 +1,7 @@
 //! A plan: the resolved list of steps of one release, frozen at its start, with a digest.
 
 use crate::ids::{Digest, StepName, StreamId, VersionName};
-use crate::policy::AnalysisPolicy;
+use crate::policy::{AnalysisPolicy, Baseline};
 use crate::route::{HeaderRule, Listen};
 use crate::service::{Concurrency, Deadlines, RiskTier, Stage, StrategyKind, Version};
 use crate::signals::SignalPolicy;
@@ -56,6 +56,32 @@ impl Plan {
     /// A step by its place.
     pub fn step(&self, index: u16) -> Option<&Step> {
         self.steps.get(usize::from(index))
+    }
+
+    /// Whether the canary is compared with fresh instances of the running version.
+    pub fn wants_fresh(&self) -> bool {
+        self.analysis.baseline == Baseline::Fresh
+            && self.purpose == Purpose::Forward
+            && self.strategy == StrategyKind::Canary
+            && self.baseline.is_some()
+    }
+
+    /// The share that fresh instances of the running version have on a step: as much as the canary up
+    /// to a half, then all that remains. Zero where the canary has no share, or everything.
+    pub fn fresh_weight(&self, step: &Step) -> WeightBp {
+        if self.wants_fresh() { step.weight.min(step.weight.rest()) } else { WeightBp::ZERO }
+    }
+
+    /// How many fresh instances of the running version a step has: as many as the canary; above a half
+    /// so many fewer as their share is smaller. They start with the canary's also where it has no
+    /// share yet, so that both are as old when they are compared.
+    pub fn fresh_instances(&self, step: &Step) -> u32 {
+        if !self.wants_fresh() || step.weight == WeightBp::ALL {
+            return 0;
+        }
+        let canary = step.canary_instances(self.version.target.replicas);
+        let (share, all) = (u64::from(self.fresh_weight(step).bp()), u64::from(step.weight.bp()));
+        if all == 0 { canary } else { (u64::from(canary) * share).div_ceil(all) as u32 }
     }
 }
 

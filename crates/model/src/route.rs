@@ -43,6 +43,21 @@ pub struct CanaryRoute {
     pub lease_ms: u64,
     /// How long open streams of a canary at weight zero may go on before they are closed.
     pub drain_ms: u64,
+    /// Fresh instances of the baseline that get a share beside the canary, for as long as it has its.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh: Option<FreshRoute>,
+}
+
+/// How a fresh baseline gets requests: from the other end of the line that weights cut, so that who
+/// is in the canary stays there, and who is beside it stays as long as there is room. While none of
+/// its instances can take a request, the baseline does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreshRoute {
+    /// Its entry in `backends`.
+    pub version: VersionName,
+    /// Its share of the requests no header rule has claimed; with the canary's at most everything.
+    pub weight: WeightBp,
 }
 
 /// A request matches when the header (or the cookie) has one of the values; no values: when present.

@@ -39,6 +39,22 @@ impl WeightBp {
         (u64::from(self.0) * u64::from(replicas)).div_ceil(10_000) as u32
     }
 
+    /// Whether it is nothing.
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// This share among those of this and another side alone: a half where both are alike. Where the
+    /// other side has none apart, it has all the rest, and the share is what it is.
+    #[must_use]
+    pub fn among(self, other: Self) -> Self {
+        if other.is_zero() {
+            return self;
+        }
+        let both = u32::from(self.0) + u32::from(other.0);
+        Self((u32::from(self.0) * 10_000 / both) as u16)
+    }
+
     /// What is left for the other side.
     #[must_use]
     pub fn rest(self) -> Self {

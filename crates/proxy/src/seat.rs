@@ -90,7 +90,8 @@ impl Seat {
             let lease_runs = self.service.lease_runs(now);
             let mut dice = self.dice.borrow_mut();
             let choice = view.installed.table.decide(Asked { headers, client }, lease_runs, &mut dice);
-            let choice = choice.ok_or(Refused::NoBaseline)?;
+            let mut choice = choice.ok_or(Refused::NoBaseline)?;
+            view.pass_over_a_fresh_baseline_that_is_down(&mut choice, now);
             view.sides[choice.version].counts[self.core].routed(now);
             Ok(Routed { view, choice })
         })
@@ -168,6 +169,22 @@ impl Seat {
 }
 
 impl View {
+    /// A fresh baseline is there to be compared with: while none of its instances is well, its share
+    /// is the baseline's, so that measuring costs nobody an answer. The canary has no such net, since
+    /// that would hide its failures.
+    fn pass_over_a_fresh_baseline_that_is_down(&self, choice: &mut Choice, now: Mono) {
+        let table = &self.installed.table;
+        let fresh = table.canary.as_ref().and_then(|canary| canary.fresh);
+        let chosen = fresh.is_some_and(|(index, _)| index == choice.version);
+        let well = || self.sides[choice.version].pools.iter().any(|pool| pool.health.is_in(now));
+        if chosen
+            && !well()
+            && let Some(baseline) = table.baseline
+        {
+            choice.version = baseline;
+        }
+    }
+
     /// An instance of a version for the next request: the one with the fewest open requests of
     /// this core, in turn among equals; none when no instance may get any.
     pub fn instance(&self, version: usize, now: Mono) -> Option<Rc<Pool>> {

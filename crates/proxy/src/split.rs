@@ -27,6 +27,12 @@ impl Point {
         self.0 < share.bp()
     }
 
+    /// Whether this point lies within a share counted from the other end of the line: as that share
+    /// grows it keeps whom it has, too, and it meets the first one only where both fill the line.
+    pub fn within_last(self, share: WeightBp) -> bool {
+        self.0 >= share.rest().bp()
+    }
+
     /// The point as a number in 0..10,000.
     pub fn get(self) -> u16 {
         self.0

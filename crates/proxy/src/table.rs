@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, HeaderName};
 use std::net::IpAddr;
 use taxiway_model::ids::VersionName;
-use taxiway_model::route::{Backend, HeaderRule, HeaderSource, RouteTable, Sticky};
+use taxiway_model::route::{Backend, CanaryRoute, FreshRoute, HeaderRule, HeaderSource, RouteTable, Sticky};
 use taxiway_model::weight::WeightBp;
 
 /// The class of requests no prefix claims.
@@ -25,6 +25,22 @@ pub enum Error {
     /// The same version on both sides.
     #[error("{0} is both baseline and canary; a release of a version to itself has nothing to compare")]
     SameOnBothSides(VersionName),
+    /// The fresh baseline has no entry in `backends`.
+    #[error(
+        "the fresh baseline {0} has no entry in backends; name its instances (an empty list while none is up)"
+    )]
+    FreshWithoutBackends(VersionName),
+    /// A fresh baseline that is the canary or the baseline itself, or stands beside neither.
+    #[error("the fresh baseline {0} has to be a third group beside a canary and a baseline")]
+    FreshIsNoThird(VersionName),
+    /// More than everything.
+    #[error("canary {canary} and fresh baseline {fresh} are more than everything; lower one of them")]
+    MoreThanAll {
+        /// The canary's share.
+        canary: WeightBp,
+        /// The fresh baseline's.
+        fresh: WeightBp,
+    },
     /// A header name that HTTP does not allow.
     #[error("{what} {name:?} is not a valid header name; use letters, digits and '-'")]
     BadHeaderName {
@@ -85,6 +101,8 @@ pub struct Canary {
     pub weight: WeightBp,
     /// Share of the baseline's requests copied to it.
     pub mirror: WeightBp,
+    /// Fresh instances of the baseline beside it: their index into the table's versions, and their share.
+    pub fresh: Option<(usize, WeightBp)>,
     rule: Option<Rule>,
     salt: u64,
 }
@@ -149,6 +167,7 @@ impl Table {
                     version: find(name).ok_or_else(|| Error::CanaryWithoutBackends(name.clone()))?,
                     weight: route.weight,
                     mirror: route.mirror,
+                    fresh: fresh(route, source.baseline.as_ref(), find)?,
                     rule: route.header.as_ref().map(Rule::read).transpose()?,
                     salt: salt(&[&source.stream.to_string(), name.as_str()]),
                 })
@@ -190,6 +209,8 @@ impl Table {
         };
         if point.within(canary.weight) {
             choice.version = canary.version;
+        } else if let Some((fresh, _)) = canary.fresh.filter(|(_, share)| point.within_last(*share)) {
+            choice.version = fresh;
         } else if canary.mirror > WeightBp::ZERO && dice.point().within(canary.mirror) {
             choice.mirror = Some(canary.version);
         }
@@ -207,10 +228,29 @@ impl Table {
     /// Whether new requests can reach a version at all under this table while the lease runs.
     pub fn routes_to(&self, version: usize) -> bool {
         let canary = self.canary.as_ref().filter(|c| c.version == version);
+        let fresh = self.canary.as_ref().and_then(|canary| canary.fresh);
         self.baseline == Some(version)
+            || fresh.is_some_and(|(index, share)| index == version && share > WeightBp::ZERO)
             || canary
                 .is_some_and(|c| c.weight > WeightBp::ZERO || c.rule.is_some() || c.mirror > WeightBp::ZERO)
     }
+}
+
+/// The fresh baseline of a route, which must be a third group with room for its share.
+fn fresh(
+    route: &CanaryRoute,
+    baseline: Option<&VersionName>,
+    find: impl Fn(&VersionName) -> Option<usize>,
+) -> Result<Option<(usize, WeightBp)>, Error> {
+    let Some(FreshRoute { version, weight }) = &route.fresh else { return Ok(None) };
+    if *version == route.version || baseline.is_none_or(|baseline| baseline == version) {
+        return Err(Error::FreshIsNoThird(version.clone()));
+    }
+    if *weight > route.weight.rest() {
+        return Err(Error::MoreThanAll { canary: route.weight, fresh: *weight });
+    }
+    let index = find(version).ok_or_else(|| Error::FreshWithoutBackends(version.clone()))?;
+    Ok(Some((index, *weight)))
 }
 
 /// The text of a token in the cookie. Stable: it is hashed when it comes back.

@@ -3,7 +3,7 @@
 
 use crate::recording::{Head, Lack, Recording, Seen};
 use serde::{Deserialize, Serialize};
-use taxiway_decide::judge::{self, Outlook, State};
+use taxiway_decide::judge::{self, Fresh, Outlook, State};
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy};
 use taxiway_model::verdict::{Judgement, Verdict};
 use taxiway_model::weight::WeightBp;
@@ -102,11 +102,18 @@ fn outlook(recording: &Recording) -> Outlook {
     let compared = || steps.iter().filter(|step| baseline.is_some() && step.analysis && live(step.weight));
     let by_weight = steps.iter().all(|step| !step.by_header && step.mirror == WeightBp::ZERO);
     let known = by_weight && !lacks.contains(&Lack::Share);
-    let weights = || compared().map(|step| step.weight);
+    let weights = || compared().map(|step| step.weight.among(step.fresh));
+    let both =
+        || compared().filter_map(|step| WeightBp::new(step.weight.bp().saturating_add(step.fresh.bp())).ok());
+    let fresh = compared().any(|step| !step.fresh.is_zero()).then(|| Fresh {
+        instances: compared().map(|step| step.fresh_instances.max(1)).min().unwrap_or(1),
+        both: both().min().filter(|least| both().all(|other| other == *least)),
+    });
     Outlook {
         shares: weights().min().zip(weights().max()).filter(|_| known).map(|(least, most)| [least, most]),
         compared_ms: compared().map(|step| step.bake_ms).sum(),
         canary_instances: compared().map(|step| step.instances.max(1)).min().unwrap_or(1),
+        fresh,
     }
 }
 

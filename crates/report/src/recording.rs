@@ -87,6 +87,12 @@ pub struct Step {
     /// Canary instances; zero: not known.
     #[serde(default, skip_serializing_if = "is_default")]
     pub instances: u32,
+    /// The share of a fresh baseline; zero where the baseline is all that ran before.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fresh: WeightBp,
+    /// Its instances.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fresh_instances: u32,
 }
 
 impl Step {
@@ -100,6 +106,8 @@ impl Step {
             mirror: WeightBp::ZERO,
             by_header: false,
             instances: 0,
+            fresh: WeightBp::ZERO,
+            fresh_instances: 0,
         }
     }
 }
@@ -314,13 +322,17 @@ fn head(release: &ReleaseId, plan: &Plan, started_us: i64) -> Head {
         mirror: step.mirror,
         by_header: step.header.is_some(),
         instances: step.canary_instances(plan.version.target.replicas),
+        fresh: plan.fresh_weight(step),
+        fresh_instances: plan.fresh_instances(step),
     };
     Head {
         format: FORMAT,
         name: release.to_string(),
         of: plan.stream.to_string(),
         canary: plan.version.name.to_string(),
-        baseline: plan.baseline.as_ref().map(ToString::to_string),
+        baseline: plan.baseline.as_ref().map(|version| {
+            if plan.wants_fresh() { version.fresh().for_people() } else { version.to_string() }
+        }),
         started_us: Some(started_us),
         steps: plan.steps.iter().map(step).collect(),
         policy: Some(plan.analysis.clone()),

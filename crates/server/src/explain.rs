@@ -246,7 +246,10 @@ fn next(state: &Environment, status: &Status) -> Vec<NextStep> {
         .is_some_and(|release| release.waiting.iter().any(|on| matches!(on, WaitingOn::Person { .. })));
     // An approval is given by promoting.
     let resumes = flight.holds.iter().any(|hold| *hold != Hold::Approval);
-    if resumes || (waits && flight.holds.is_empty()) {
+    if flight.holds.contains(&Hold::FreshBaseline) {
+        let effect = "it goes on without the fresh baseline, compared with what ran before".to_owned();
+        steps.push(step("taxiway resume", effect));
+    } else if resumes || (waits && flight.holds.is_empty()) {
         steps.push(step("taxiway resume", "it goes on, what held it is taken as accepted".to_owned()));
     }
     let following = flight.step.and_then(|index| flight.plan.step(index + 1));

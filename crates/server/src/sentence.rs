@@ -71,6 +71,9 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
         Event::InstanceFailed { version, instance, restarts, why } => {
             format!("instance {instance} of {version} failed (restart {restarts}): {why}")
         }
+        Event::FreshBaselineLeft => {
+            "it goes on without its fresh baseline: the canary is compared with what ran before".to_owned()
+        }
         Event::EvidenceWaived { .. } => {
             "too little evidence, but the harm budget covers what could be missed".to_owned()
         }

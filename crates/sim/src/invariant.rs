@@ -31,6 +31,8 @@ pub enum Invariant {
     Liveness,
     /// A version that fails 5 % is stopped.
     ErrorsNeverReleased,
+    /// A fresh baseline comes and goes with its canary.
+    FreshBesideCanary,
     /// No panic.
     NeverPanics,
 }
@@ -59,6 +61,9 @@ impl Invariant {
             }
             Self::ErrorsNeverReleased => {
                 "a version that fails 5 % of its requests is never released by the judge"
+            }
+            Self::FreshBesideCanary => {
+                "a fresh baseline has a share only beside an exposed canary, never a larger one, and nothing is left of it when the release is over"
             }
             Self::NeverPanics => "nothing in the engine panics",
         }

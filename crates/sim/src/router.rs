@@ -10,7 +10,7 @@ use taxiway_model::control::{Answered, Snapshot};
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::Classes;
 use taxiway_model::ids::{Generation, StreamId, VersionName};
-use taxiway_model::route::{Applied, RouteTable};
+use taxiway_model::route::{Applied, CanaryRoute, FreshRoute, RouteTable};
 use taxiway_model::time::Timestamp;
 use taxiway_model::weight::WeightBp;
 
@@ -25,7 +25,8 @@ const INTERNAL_PERCENT: u64 = 3;
 pub(crate) struct Served {
     /// Requests that the version under test answered, mirrored ones included.
     pub(crate) canary: u64,
-    /// Requests that the baseline answered.
+    /// Requests that whatever the canary is compared with answered: the fresh baseline where it has a
+    /// share, else the baseline.
     pub(crate) baseline: u64,
     /// Requests that no living instance was there for.
     pub(crate) nobody: u64,
@@ -80,6 +81,12 @@ impl Router {
     pub(crate) fn exposed(&self, now_ms: u64) -> Option<(&VersionName, WeightBp)> {
         let canary = self.table.as_ref()?.canary.as_ref()?;
         self.lease_runs(now_ms).then_some((&canary.version, canary.weight))
+    }
+
+    /// The fresh baseline beside it and its share in force.
+    pub(crate) fn fresh(&self, now_ms: u64) -> Option<(&VersionName, WeightBp)> {
+        let fresh = self.table.as_ref()?.canary.as_ref()?.fresh.as_ref()?;
+        self.lease_runs(now_ms).then_some((&fresh.version, fresh.weight))
     }
 
     fn applied(&self, now_ms: u64) -> Applied {
@@ -182,7 +189,8 @@ impl Router {
         let all = self.random.poisson(road.rps_milli * road.span_ms / 1_000);
         let canary = table.canary.as_ref().filter(|_| self.lease_runs(road.now_ms));
         let mut served = Served::default();
-        let mut to_canary = 0;
+        let (mut to_canary, mut to_fresh) = (0, 0);
+        let mut beside = false;
         if let Some(canary) = canary {
             let internal = match canary.header {
                 Some(_) => self.random.binomial(all, INTERNAL_PERCENT * 10_000),
@@ -192,16 +200,42 @@ impl Router {
             let share_bp = u64::from(canary.weight.bp());
             served.nobody += self.answer(&table, target, &canary.version, to_canary, share_bp, road);
             served.canary += to_canary;
-            let copies = self.random.binomial(all - to_canary, u64::from(canary.mirror.bp()) * 100);
+            if let Some(fresh) = canary.fresh.as_ref().filter(|fresh| !fresh.weight.is_zero()) {
+                beside = true;
+                to_fresh = self.to_fresh(&table, target, canary, fresh, all - internal, to_canary - internal);
+                let share_bp = u64::from(fresh.weight.bp());
+                served.nobody += self.answer(&table, target, &fresh.version, to_fresh, share_bp, road);
+                served.baseline += to_fresh;
+            }
+            let copies =
+                self.random.binomial(all - to_canary - to_fresh, u64::from(canary.mirror.bp()) * 100);
             served.canary += copies;
             self.mirror(target, &canary.version, copies, road);
         }
         if let Some(baseline) = &table.baseline {
-            let rest = all - to_canary;
+            let rest = all - to_canary - to_fresh;
             served.nobody += self.answer(&table, target, baseline, rest, 10_000, road);
-            served.baseline += rest;
+            served.baseline += if beside { 0 } else { rest };
         }
         served
+    }
+
+    /// How many requests go to a fresh baseline: its share, unless none of its instances takes any.
+    fn to_fresh(
+        &mut self,
+        table: &RouteTable,
+        target: &Target,
+        canary: &CanaryRoute,
+        fresh: &FreshRoute,
+        by_weight: u64,
+        to_canary: u64,
+    ) -> u64 {
+        let backends = table.backends.get(&fresh.version).map(Vec::as_slice).unwrap_or_default();
+        if !backends.iter().any(|one| one.accepting && target.answers(&one.address)) {
+            return 0;
+        }
+        let room_bp = u64::from(canary.weight.rest().bp()).max(1);
+        self.random.binomial(by_weight - to_canary, u64::from(fresh.weight.bp()) * 1_000_000 / room_bp)
     }
 
     /// Answers requests of one version; returns how many found nobody.

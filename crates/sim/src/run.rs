@@ -79,6 +79,9 @@ struct Run<'a> {
     kept: Option<String>,
 }
 
+/// Longest drain of the fake world, and the stop of an instance after it.
+const FRESH_GONE_WITHIN_S: u32 = 30;
+
 /// Runs a scenario to its end. `dies_in`: the first engine dies at that boundary.
 pub fn run(scenario: &Scenario, dies_in: Option<u32>) -> Outcome {
     let mut run = Run {
@@ -124,6 +127,24 @@ impl Run<'_> {
         if !self.is_broken() {
             self.at_the_end();
         }
+        if !self.is_broken() {
+            self.nothing_fresh_is_left();
+        }
+    }
+
+    /// When no release is in flight any more, its fresh baseline goes within moments.
+    fn nothing_fresh_is_left(&mut self) {
+        for _ in 0..FRESH_GONE_WITHIN_S {
+            let world = self.world.lock();
+            let over = world.witness.state.flight.is_some() || !world.target.has_fresh();
+            drop(world);
+            if over {
+                return;
+            }
+            self.world.advance(1_000);
+            self.step(self.now_ms());
+        }
+        self.breaks(Invariant::FreshBesideCanary, "instances of a fresh baseline run on after the end");
     }
 
     /// Everything due at a moment.

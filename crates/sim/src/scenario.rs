@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use taxiway_model::event::Signal;
 use taxiway_model::ids::{Digest, EnvironmentName, ServiceName, StepName, StreamId, VersionName};
 use taxiway_model::plan::{Check, CheckAt, CheckRun, OnFailure, Step};
-use taxiway_model::policy::{AnalysisPolicy, Profile};
+use taxiway_model::policy::{AnalysisPolicy, Baseline, Profile};
 use taxiway_model::route::{HeaderRule, HeaderSource, Limits, Listen, Sticky, UpstreamProtocol};
 use taxiway_model::service::{
     Concurrency, Deadlines, Probe, ProbeAsk, ProcessLimits, ProcessTarget, Provenance, RiskTier, ServiceSpec,
@@ -126,13 +126,27 @@ pub struct Scenario {
     pub deeds: Vec<(u64, Deed)>,
     /// Chance that an attempt of a check fails, parts per million.
     pub check_fails_ppm: u64,
+    /// How the instances of a fresh baseline behave; none: as their version does.
+    pub fresh: Option<Behaviour>,
 }
+
+/// How fresh instances fail although their version is well: they do not start, late or never, or die.
+const FRESH_TROUBLE: &[Option<Behaviour>] = &[
+    None,
+    None,
+    None,
+    None,
+    Some(Behaviour::SlowStart),
+    Some(Behaviour::NeverReady),
+    Some(Behaviour::Crash),
+    Some(Behaviour::Broken),
+];
 
 impl Scenario {
     /// The scenario of a seed.
     pub fn of(seed: u64) -> Self {
         let mut random = Random::new(seed, 1);
-        let spec = spec(&mut random);
+        let mut spec = spec(&mut random);
         let mut versions = vec![(version("v1", &spec), Behaviour::Healthy)];
         for number in 2..=3 {
             versions.push((version(&format!("v{number}"), &spec), random.pick(DRAWS)));
@@ -141,7 +155,21 @@ impl Scenario {
         let faults = (0..random.between(0, 5)).map(|_| fault(&mut random)).collect();
         let deeds = deeds(&mut random);
         let check_fails_ppm = random.pick(&[0, 0, 100_000, 500_000]);
-        Self { seed, spec, versions, rps_milli, faults, deeds, check_fails_ppm }
+        // Drawn apart, so that a seed without one is the world it always was.
+        let mut apart = Random::new(seed, 3);
+        let (wanted, fresh) = (apart.chance(400_000), apart.pick(FRESH_TROUBLE));
+        if wanted && splits(&spec.strategy) {
+            spec.analysis.baseline = Baseline::Fresh;
+        }
+        Self { seed, spec, versions, rps_milli, faults, deeds, check_fails_ppm, fresh }
+    }
+
+    /// The same world, in which the canary is compared with a fresh baseline, at enough traffic for it.
+    #[must_use]
+    pub fn beside_fresh(mut self) -> Self {
+        self.spec.analysis.baseline = Baseline::Fresh;
+        self.rps_milli *= 5;
+        self
     }
 
     /// A world without faults in which `v2` of this behaviour follows `v1`.
@@ -157,7 +185,8 @@ impl Scenario {
         spec.analysis = AnalysisPolicy::of(Profile::Standard);
         let versions = vec![(version("v1", &spec), Behaviour::Healthy), (version("v2", &spec), behaviour)];
         let deeds = vec![(0, Deed::Release(0)), (20_000, Deed::Release(1))];
-        Self { seed: 7, spec, versions, rps_milli: 300_000, faults: Vec::new(), deeds, check_fails_ppm: 0 }
+        let (faults, fresh) = (Vec::new(), None);
+        Self { seed: 7, spec, versions, rps_milli: 300_000, faults, deeds, check_fails_ppm: 0, fresh }
     }
 
     /// The one stream of the world.
@@ -169,6 +198,12 @@ impl Scenario {
     pub fn behaviours(&self) -> BTreeMap<VersionName, Behaviour> {
         self.versions.iter().map(|(version, behaviour)| (version.name.clone(), *behaviour)).collect()
     }
+}
+
+/// Whether some step gives the canary a share beside a baseline.
+fn splits(strategy: &Strategy) -> bool {
+    let shared = |step: &Step| step.weight > WeightBp::ZERO && step.weight < WeightBp::ALL;
+    strategy.kind == StrategyKind::Canary && strategy.steps.iter().any(shared)
 }
 
 fn fault(random: &mut Random) -> (u64, Fault, u64) {

@@ -129,11 +129,14 @@ impl Ledger {
         now_ms: u64,
     ) -> Result<(), Broken> {
         let Some(flight) = &state.flight else { return Ok(()) };
+        let baseline = state.stable.as_ref();
+        let compared =
+            baseline.map(|version| if window.fresh.is_zero() { version.clone() } else { version.fresh() });
         let sides = [
-            (Some(&flight.plan.version.name), window.canary_total().requests),
-            (state.stable.as_ref(), window.baseline_total().requests),
+            (Some(flight.plan.version.name.clone()), window.canary_total().requests),
+            (compared, window.baseline_total().requests),
         ];
-        for (version, requests) in sides {
+        for (version, requests) in &sides {
             let Some(version) = version else { continue };
             let counted = self.counted.entry(version.clone()).or_default();
             *counted += requests;

@@ -52,7 +52,8 @@ impl Target {
     }
 
     pub(crate) fn behaviour(&self, version: &VersionName) -> Behaviour {
-        self.behaviours.get(version).copied().unwrap_or(Behaviour::Healthy)
+        let known = self.behaviours.get(version).or_else(|| self.behaviours.get(&version.version()));
+        known.copied().unwrap_or(Behaviour::Healthy)
     }
 
     pub(crate) fn apply(&mut self, desired: &DesiredWorkload, now_ms: u64) -> Result<(), Error> {
@@ -180,6 +181,11 @@ impl Target {
             instances: self.running.iter().map(|one| one.shown.clone()).collect(),
             broken: broken.collect(),
         }
+    }
+
+    /// Whether anything is left of a fresh baseline.
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.running.iter().any(|one| one.shown.version.is_fresh())
     }
 
     /// Whether an instance at this address would answer.

@@ -7,7 +7,7 @@ use crate::router::{Router, Served};
 use crate::scenario::{Fault, Scenario};
 use crate::step::Ledger;
 use std::collections::BTreeMap;
-use taxiway_decide::environment::{Environment, evolve};
+use taxiway_decide::environment::{Environment, Flight, evolve};
 use taxiway_engine::ports::log::Log;
 use taxiway_model::decision::DesiredWorkload;
 use taxiway_model::event::{Event, Hold, Outcome};
@@ -117,9 +117,14 @@ impl Witness {
             return;
         }
         let approved = flight.current().map_or(WeightBp::ZERO, |step| step.weight);
-        if flight.returning.is_none() && weight > approved {
+        let forward = flight.returning.is_none();
+        let beside = beside(flight, weight, router.fresh(now_ms));
+        if forward && weight > approved {
             let detail = format!("{version} has {weight} where {approved} is approved");
             self.breaks(Invariant::WeightWithinStep, now_ms, detail);
+        }
+        if let Some(detail) = beside {
+            self.breaks(Invariant::FreshBesideCanary, now_ms, detail);
         }
     }
 
@@ -176,6 +181,15 @@ impl Witness {
     }
 }
 
+/// What is wrong with a fresh baseline in force beside a canary of so much.
+fn beside(flight: &Flight, weight: WeightBp, fresh: Option<(&VersionName, WeightBp)>) -> Option<String> {
+    let (version, share) = fresh?;
+    let approved = flight.current().map_or(WeightBp::ZERO, |step| flight.plan.fresh_weight(step));
+    let own = flight.plan.baseline.as_ref().is_some_and(|baseline| baseline.fresh() == *version);
+    let much = share > weight.min(weight.rest()) || (flight.returning.is_none() && share > approved);
+    (!own || much).then(|| format!("{version} has {share} beside {weight}, {approved} is approved"))
+}
+
 /// What the engine wrote is understood by the same reader.
 pub(crate) fn understood(stored: &StoredRecord) -> Recorded<Event> {
     let event = Event::from_bytes(stored.record.format, &stored.record.payload)
@@ -194,5 +208,5 @@ pub(crate) fn understood(stored: &StoredRecord) -> Recorded<Event> {
 
 /// Whether a hold of this kind, ended by a person, lets a judged version pass.
 pub(crate) fn takes_upon_oneself(hold: Hold) -> bool {
-    matches!(hold, Hold::Verdict | Hold::Baseline | Hold::Evidence)
+    matches!(hold, Hold::Verdict | Hold::Baseline | Hold::FreshBaseline | Hold::Evidence)
 }

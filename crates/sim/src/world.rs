@@ -75,6 +75,9 @@ impl World {
         let mut target = Target::new(random(10));
         for (version, behaviour) in &scenario.versions {
             target.knows(version.name.clone(), *behaviour);
+            if let Some(behaviour) = scenario.fresh {
+                target.knows(version.name.fresh(), behaviour);
+            }
         }
         let inner = Inner {
             wall: DAWN,

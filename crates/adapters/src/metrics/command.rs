@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use taxiway_model::ids::version_and_group;
 use taxiway_model::metrics::Side;
 use tokio::process::Command;
 
@@ -26,8 +27,10 @@ pub(super) async fn ask(command: &[String], question: &Question) -> Result<Answe
 async fn run(command: &[String], question: &Question, side: Side, version: &str) -> Result<Vec<u8>, Failure> {
     let words: Vec<String> = command.iter().map(|word| question.source.filled(word, side, version)).collect();
     let (program, arguments) = words.split_first().ok_or_else(|| Failure::new("there is no program"))?;
+    let (plain, group) = version_and_group(version);
     let environment = BTreeMap::from([
-        ("TAXIWAY_VERSION", version),
+        ("TAXIWAY_VERSION", plain),
+        ("TAXIWAY_GROUP", group),
         ("TAXIWAY_SIDE", side.word()),
         ("TAXIWAY_METRIC", question.query.metric.as_str()),
     ]);

@@ -171,6 +171,7 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
             flight.judgement = Some((**judgement).clone());
         }
         Event::StepExtended { .. } => flight.extended += 1,
+        Event::FreshBaselineLeft => flight.fresh_left = true,
         Event::EvidenceWaived { .. } => flight.waived = true,
         Event::SourceFailed { source, why } => flight.source = Some((source.clone(), at, why.clone())),
         Event::SourceRecovered { .. } => flight.source = None,
@@ -220,7 +221,7 @@ fn end_hold(flight: &mut Flight, why: Hold) {
             flight.shown_since_bake_ms = flight.shown_since_bake_ms.map(|_| 0);
         }
         Hold::Check => flight.checks.retain(|_, record| record.passed != Some(false)),
-        Hold::Paused | Hold::Approval | Hold::Baseline => {}
+        Hold::Paused | Hold::Approval | Hold::Baseline | Hold::FreshBaseline => {}
     }
 }
 

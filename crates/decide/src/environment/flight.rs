@@ -5,11 +5,12 @@ use crate::judge;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use taxiway_model::event::{Hold, ReturnCause};
-use taxiway_model::ids::{Digest, ReleaseId};
+use taxiway_model::ids::{Digest, ReleaseId, VersionName};
 use taxiway_model::normal::Normal;
 use taxiway_model::plan::{Plan, Step};
 use taxiway_model::time::Timestamp;
 use taxiway_model::verdict::{Judgement, Verdict};
+use taxiway_model::weight::WeightBp;
 
 /// A release on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +59,8 @@ pub struct Flight {
     pub judgement: Option<Judgement>,
     /// The source that does not answer, since when and why.
     pub source: Option<(String, Timestamp, String)>,
+    /// A person said to go on without the fresh baseline.
+    pub fresh_left: bool,
     /// What users said.
     pub heard: Heard,
     /// The way back.
@@ -137,6 +140,7 @@ impl Flight {
             evidence,
             judgement: None,
             source: None,
+            fresh_left: false,
             heard: Heard::default(),
             returning: None,
         }
@@ -145,6 +149,24 @@ impl Flight {
     /// The step it is on.
     pub fn current(&self) -> Option<&Step> {
         self.step.and_then(|index| self.plan.step(index))
+    }
+
+    /// The share of fresh instances of the baseline's version on a step.
+    pub fn fresh_weight(&self, step: &Step) -> WeightBp {
+        if self.fresh_left { WeightBp::ZERO } else { self.plan.fresh_weight(step) }
+    }
+
+    /// How many fresh instances of the baseline's version a step has.
+    pub fn fresh_instances(&self, step: &Step) -> u32 {
+        if self.fresh_left { 0 } else { self.plan.fresh_instances(step) }
+    }
+
+    /// The version, or the group of its fresh instances, that the canary is compared with on the step
+    /// it is on; none on a first release.
+    pub fn compared_with(&self) -> Option<VersionName> {
+        let baseline = self.plan.baseline.as_ref()?;
+        let fresh = self.current().is_some_and(|step| !self.fresh_weight(step).is_zero());
+        Some(if fresh { baseline.fresh() } else { baseline.clone() })
     }
 
     /// Whether the step it is on is the last one.

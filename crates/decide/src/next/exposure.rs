@@ -8,7 +8,8 @@ use taxiway_model::decision::{Action, DesiredVersion, DesiredWorkload, WaitingOn
 use taxiway_model::event::{Event, Split};
 use taxiway_model::ids::{Generation, VersionName};
 use taxiway_model::observation::{InstancePhase, Observed, TrafficStatus, WorkloadStatus};
-use taxiway_model::route::{Backend, CanaryRoute, RouteTable};
+use taxiway_model::route::{Backend, CanaryRoute, FreshRoute, RouteTable};
+use taxiway_model::service::Version;
 use taxiway_model::weight::WeightBp;
 
 /// How long the router may give the canary its share without hearing from us.
@@ -75,7 +76,8 @@ pub(super) fn ready(
         draft.actions.push(Action::ApplyWorkload(Box::new(desired)));
     }
     let mut all = true;
-    for (version, need) in want {
+    // Of a fresh baseline nothing depends that a release could fail by: who asks for it waits for it.
+    for (version, need) in want.iter().filter(|(version, _)| !version.is_fresh()) {
         all &= waiting_for(situation, status, version, *need, draft);
     }
     if !all {
@@ -88,7 +90,8 @@ pub(super) fn ready(
     Reached::Ready
 }
 
-fn waiting_for(
+/// Whether so many instances of a version are ready; says what is missing.
+pub(super) fn waiting_for(
     situation: &Situation<'_>,
     status: &WorkloadStatus,
     version: &VersionName,
@@ -196,6 +199,7 @@ fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option
     let status = situation.seen.workload.known()?;
     let split = &state.routes.split;
     let step = split.step.and_then(|index| plan.step(index));
+    let fresh = split.baseline.as_ref().map(VersionName::fresh).filter(|_| !split.fresh.is_zero());
     let canary = split.canary.as_ref().map(|version| CanaryRoute {
         version: version.clone(),
         weight: split.weight,
@@ -203,9 +207,10 @@ fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option
         mirror: step.map_or(WeightBp::ZERO, |step| step.mirror),
         lease_ms: LEASE_MS,
         drain_ms: plan.deadlines.drain_ms,
+        fresh: fresh.clone().map(|version| FreshRoute { version, weight: split.fresh }),
     });
     // A version whose instances are all down still has its place: its requests fail as its own.
-    let mut backends: BTreeMap<VersionName, Vec<Backend>> = [&split.baseline, &split.canary]
+    let mut backends: BTreeMap<VersionName, Vec<Backend>> = [&split.baseline, &split.canary, &fresh]
         .into_iter()
         .flatten()
         .map(|version| (version.clone(), Vec::new()))
@@ -213,7 +218,7 @@ fn table(situation: &Situation<'_>, want: &BTreeMap<VersionName, u32>) -> Option
     for instance in &status.instances {
         let protocol = state
             .versions
-            .get(&instance.version)
+            .get(&instance.version.version())
             .map(|known| known.version.target.protocol)
             .unwrap_or_default();
         let wanted = instance.number < want.get(&instance.version).copied().unwrap_or(0);
@@ -272,9 +277,9 @@ fn intend_workload(state: &Environment, replicas: BTreeMap<VersionName, u32>, dr
 
 fn desired(state: &Environment, replicas: &BTreeMap<VersionName, u32>) -> DesiredWorkload {
     let versions = replicas.iter().filter_map(|(name, count)| {
-        let known = state.versions.get(name)?;
+        let known = state.versions.get(&name.version())?;
         Some(DesiredVersion {
-            version: known.version.clone(),
+            version: Version { name: name.clone(), ..known.version.clone() },
             replicas: *count,
             release: known.release.clone(),
         })

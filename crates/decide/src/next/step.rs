@@ -2,7 +2,7 @@
 
 use super::checks::{self, Checked};
 use super::exposure::{self, Place, Reached};
-use super::{Draft, LOOK_MS, Situation, begin, ended, evidence};
+use super::{Draft, LOOK_MS, Situation, begin, ended, evidence, fresh};
 use crate::environment::{Environment, Flight, to_baseline};
 use crate::handle::go_back;
 use crate::holding::{Holding, holding};
@@ -70,6 +70,10 @@ pub(super) fn go(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) 
     if draft.decided() {
         return;
     }
+    if fresh::missing(situation, flight, &want, draft) {
+        exposure::keep_routes(situation, &want, draft);
+        return;
+    }
     // Checks before the step run against ready instances and before its split: a smoke test that
     // fails must not have cost a user anything.
     if flight.exposed_at.is_none()
@@ -108,6 +112,9 @@ fn replicas(state: &Environment, flight: &Flight, step: &Step) -> BTreeMap<Versi
     }
     let version = &flight.plan.version;
     want.insert(version.name.clone(), step.canary_instances(version.target.replicas));
+    if let Some(stable) = &state.stable {
+        want.insert(stable.fresh(), flight.fresh_instances(step));
+    }
     want
 }
 
@@ -115,10 +122,20 @@ fn replicas(state: &Environment, flight: &Flight, step: &Step) -> BTreeMap<Versi
 fn split(state: &Environment, flight: &Flight, index: u16, step: &Step) -> Split {
     let version = Some(flight.plan.version.name.clone());
     match &state.stable {
-        None => Split { baseline: version, canary: None, weight: WeightBp::ZERO, step: Some(index) },
-        Some(stable) => {
-            Split { baseline: Some(stable.clone()), canary: version, weight: step.weight, step: Some(index) }
-        }
+        None => Split {
+            baseline: version,
+            canary: None,
+            weight: WeightBp::ZERO,
+            step: Some(index),
+            fresh: WeightBp::ZERO,
+        },
+        Some(stable) => Split {
+            baseline: Some(stable.clone()),
+            canary: version,
+            weight: step.weight,
+            step: Some(index),
+            fresh: flight.fresh_weight(step),
+        },
     }
 }
 
@@ -274,8 +291,7 @@ fn unlike(flight: &Flight, step: &Step) -> Option<String> {
     if !routed || step.weight == WeightBp::ALL || mix::is_told(&flight.warnings) {
         return None;
     }
-    let (canary, baseline) = flight.evidence.sides();
-    mix::differs(canary, baseline)
+    mix::differs(flight.evidence.sides().requests())
 }
 
 /// Judges; true when the judgement changed something.
@@ -376,12 +392,15 @@ fn leave(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, dr
     advance(situation, flight, index, false, draft);
 }
 
-fn person(flight: &Flight, hold: Hold) -> WaitingOn {
+pub(super) fn person(flight: &Flight, hold: Hold) -> WaitingOn {
     let sentence = flight.hold_sentences.get(&hold).cloned().unwrap_or_default();
     let command = match hold {
         Hold::Approval => "taxiway promote",
         Hold::Paused => "taxiway resume",
         Hold::Baseline => "it goes on by itself when the baseline recovers; taxiway resume, promote or abort",
+        Hold::FreshBaseline => {
+            "it goes on by itself when they are ready; taxiway resume to go on without them, or abort"
+        }
         Hold::Verdict | Hold::Evidence | Hold::Check => "taxiway resume, promote or abort",
     };
     WaitingOn::Person { sentence, command: command.to_owned() }

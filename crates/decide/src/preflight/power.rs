@@ -22,6 +22,34 @@ const SLOWER_BUCKETS_MAX: i32 = 149;
 /// The wealth that the exclusion's mixture has on "no failure at all".
 const QUIET_WEALTH: f64 = 0.2;
 
+/// What of the traffic a step compares.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    /// The canary's share of the requests of both sides.
+    share: f64,
+    /// What share of all requests both sides have: everything, unless the baseline is a fresh one.
+    both: f64,
+}
+
+impl Compared {
+    pub(super) fn on(plan: &Plan, step: &Step) -> Self {
+        let share = |weight: WeightBp| f64::from(weight.bp()) / 1e4;
+        match plan.fresh_weight(step) {
+            WeightBp::ZERO => Self { share: share(step.weight), both: 1.0 },
+            fresh => {
+                let both = share(step.weight) + share(fresh);
+                Self { share: share(step.weight) / both, both }
+            }
+        }
+    }
+
+    /// The step as the tests see it: information comes with requests, so a part of the traffic is a
+    /// part of the time.
+    pub(super) fn of(self, step: &Step) -> preflight::Step {
+        preflight::Step { seconds: step.bake_ms as f64 / 1e3 * self.both, share: self.share }
+    }
+}
+
 pub(super) struct Power<'a> {
     plan: &'a Plan,
     errors: Option<&'a MetricPolicy>,
@@ -81,7 +109,10 @@ impl<'a> Power<'a> {
 
     /// Instances of the baseline on a step.
     pub(super) fn instances(&self, step: &Step) -> u64 {
-        u64::from(step.baseline_instances(self.plan.version.target.replicas))
+        match self.plan.fresh_instances(step) {
+            0 => u64::from(step.baseline_instances(self.plan.version.target.replicas)),
+            fresh => u64::from(fresh),
+        }
     }
 
     /// The test that a metric must pass; its tolerance as a ratio to the base, the slack counted in.
@@ -125,15 +156,21 @@ impl<'a> Power<'a> {
     }
 
     /// Time on one step alone in which the wanted ratio is found.
-    pub(super) fn wanted_ms(&self, share: f64, wanted: f64) -> Option<u64> {
+    pub(super) fn wanted_ms(&self, compared: Compared, wanted: f64) -> Option<u64> {
         let test = self.of_errors().filter(|test| wanted > test.tolerated)?;
-        within(1e3 * test.seconds(&self.traffic, share, wanted))
+        within(1e3 * test.seconds(&self.traffic, compared.share, wanted) / compared.both)
     }
 
     /// The weight with which the wanted ratio is found in so much time.
     pub(super) fn wanted_weight(&self, bake_ms: u64, wanted: f64) -> Option<WeightBp> {
         let test = self.of_errors().filter(|test| wanted > test.tolerated)?;
-        let share = test.share(&self.traffic, bake_ms as f64 / 1e3, wanted)?;
+        let share = if self.plan.wants_fresh() {
+            // Both sides alike: the weight decides how much of the traffic is compared, and nothing else.
+            let share = test.seconds(&self.traffic, 0.5, wanted) / (2.0 * bake_ms.max(1) as f64 / 1e3);
+            Some(share).filter(|share| *share <= 0.5)?
+        } else {
+            test.share(&self.traffic, bake_ms as f64 / 1e3, wanted)?
+        };
         WeightBp::new(libm::ceil(share * 1e4).clamp(1.0, 1e4) as u16).ok()
     }
 
@@ -173,11 +210,12 @@ impl<'a> Power<'a> {
     }
 
     /// Time until a canary as good as the baseline has excluded a ratio, for every metric that must.
-    pub(super) fn exclusion_ms(&self, share: f64, ratio: f64) -> Option<u64> {
+    pub(super) fn exclusion_ms(&self, compared: Compared, ratio: f64) -> Option<u64> {
+        let share = compared.share;
         let errors = self.errors.map(|metric| self.error_exclusion(metric, share, ratio));
         let latency = self.latency.and_then(|metric| self.latency_exclusion(metric, share, ratio));
         let longest = errors.into_iter().chain(latency).reduce(f64::max)?;
-        Some((1e3 * longest).min(NEVER_MS) as u64)
+        Some((1e3 * longest / compared.both).min(NEVER_MS) as u64)
     }
 
     fn exclusion_test(&self, tolerated: f64, phi: f64) -> preflight::Plan {

@@ -5,6 +5,8 @@
 mod canary;
 mod checks;
 mod feedback;
+mod fresh;
+mod means;
 mod measures;
 mod numbers;
 mod people;

@@ -63,7 +63,7 @@ proptest! {
     ) {
         let policy = AnalysisPolicy::of(if strict { Profile::Strict } else { Profile::Standard });
         let weight = WeightBp::new(share).unwrap();
-        let outlook = Outlook { shares: Some([weight; 2]), compared_ms: 600_000, canary_instances: 1 };
+        let outlook = Outlook { shares: Some([weight; 2]), compared_ms: 600_000, canary_instances: 1, ..Outlook::default() };
         let mut state = State::expecting(&policy, normal.as_ref(), &outlook);
         let exclude_bp = policy.exclusion_at(weight).filter(|_| compared);
         let question = Question { step: 0, exclude_bp };
@@ -97,7 +97,12 @@ proptest! {
 fn said(normal: &Normal, canary_bad: u64) -> taxiway_model::verdict::MetricFinding {
     let policy = AnalysisPolicy::of(Profile::Strict);
     let weight = WeightBp::new(500).unwrap();
-    let outlook = Outlook { shares: Some([weight; 2]), compared_ms: 600_000, canary_instances: 1 };
+    let outlook = Outlook {
+        shares: Some([weight; 2]),
+        compared_ms: 600_000,
+        canary_instances: 1,
+        ..Outlook::default()
+    };
     let mut state = State::expecting(&policy, Some(normal), &outlook);
     for number in 1..=60 {
         let window = Window {

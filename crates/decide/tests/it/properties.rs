@@ -18,7 +18,13 @@ fn events() -> impl Strategy<Value = Event> {
     };
     let release = Environment::new(plan.stream.clone()).next_release();
     let generation = || (0_u64..9).prop_map(Generation);
-    let split = Split { baseline: None, canary: Some(version("v1")), weight: share(10), step: Some(0) };
+    let split = Split {
+        baseline: None,
+        canary: Some(version("v1")),
+        weight: share(10),
+        step: Some(0),
+        fresh: share(0),
+    };
     let hold = prop_oneof![Just(Hold::Paused), Just(Hold::Verdict), Just(Hold::Evidence), Just(Hold::Check)];
     let plan_digest = plan.digest();
     prop_oneof![

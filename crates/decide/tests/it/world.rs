@@ -303,8 +303,16 @@ impl World {
         let Some(table) = self.table.clone() else { return };
         let exposed = self.exposed();
         let to_canary = exposed.as_ref().map_or(0, |(_, weight)| self.rps * u64::from(weight.bp()) / 10_000);
-        let sides =
-            [(exposed.map(|(version, _)| version), to_canary), (table.baseline, self.rps - to_canary)];
+        // As the proxy does: a fresh baseline of which nobody is ready has no share.
+        let fresh = table.canary.as_ref().and_then(|canary| canary.fresh.clone()).filter(|fresh| {
+            exposed.is_some() && table.backends[&fresh.version].iter().any(|backend| backend.accepting)
+        });
+        let to_fresh = fresh.as_ref().map_or(0, |fresh| self.rps * u64::from(fresh.weight.bp()) / 10_000);
+        let sides = [
+            (exposed.map(|(version, _)| version), to_canary),
+            (table.baseline, self.rps - to_canary - to_fresh),
+            (fresh.map(|fresh| fresh.version), to_fresh),
+        ];
         for (version, requests) in sides {
             let Some(version) = version.filter(|_| requests > 0) else { continue };
             let owed = self.owed.entry(version.clone()).or_default();
@@ -419,7 +427,9 @@ fn line(event: &Event) -> Option<String> {
         Event::SplitIntended { split, .. } => {
             let name =
                 |version: &Option<VersionName>| version.as_ref().map_or("-".into(), ToString::to_string);
-            format!("split {} | {} {}", name(&split.baseline), name(&split.canary), split.weight)
+            let fresh =
+                if split.fresh.is_zero() { String::new() } else { format!(" | fresh {}", split.fresh) };
+            format!("split {} | {} {}{fresh}", name(&split.baseline), name(&split.canary), split.weight)
         }
         Event::WorkloadIntended { replicas, .. } => {
             let list: Vec<_> = replicas.iter().map(|(version, count)| format!("{version}x{count}")).collect();
@@ -437,6 +447,7 @@ fn line(event: &Event) -> Option<String> {
         Event::ReturnDecided { cause, sentence } => format!("back ({cause:?}): {sentence}"),
         Event::ReleaseEnded { outcome, sentence } => format!("ended {outcome:?}: {sentence}"),
         Event::EvidenceWaived { .. } => "evidence waived".into(),
+        Event::FreshBaselineLeft => "fresh baseline left".into(),
         Event::NormalRecorded { normal } => format!("normal profile of {} s", normal.span_ms / 1_000),
         Event::Warned { warnings } => format!("warned: {}", warnings.join("; ")),
         Event::ReleaseWithdrawn { release, sentence } => format!("withdrawn {release}: {sentence}"),

@@ -44,6 +44,7 @@ impl Strict {
             shares: shares.map(|(least, most)| [*least, *most]),
             compared_ms: HORIZON_S as u64 * 1_000,
             canary_instances: 1,
+            ..Outlook::default()
         };
         Self { policy, outlook, weights }
     }

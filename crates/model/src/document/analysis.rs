@@ -8,8 +8,8 @@ use super::traffic::Traffic;
 use super::{metric, slo, source, value};
 use crate::ids::MetricName;
 use crate::metrics::TakeApart;
-use crate::policy::{AnalysisPolicy, Exclusion, Measure, Preflight, Prices, Profile};
-use crate::service::{ProcessLimits, Strategy};
+use crate::policy::{AnalysisPolicy, Baseline, Exclusion, Measure, Preflight, Prices, Profile};
+use crate::service::{ProcessLimits, Strategy, StrategyKind};
 use crate::weight::WeightBp;
 
 /// What the metrics of an analysis may name, and what they are read with.
@@ -56,15 +56,56 @@ pub(super) fn read(fields: &Fields<'_, '_>, around: &Around<'_>) -> Option<Analy
         Some("off") => Preflight::Off,
         _ => Preflight::Warn,
     };
+    if fields.word("baseline") == Some("fresh") {
+        policy.baseline = Baseline::Fresh;
+        beside_a_canary(fields, around.strategy);
+    }
     by_query::apply(fields, &mut policy, around.included, around.strategy);
     slo::apply(fields, &mut policy, around);
     cost(fields, &mut policy, around);
     source::unused(fields, &policy.sources);
+    if policy.baseline == Baseline::Fresh {
+        told_apart(fields, &policy);
+    }
     if !policy.metrics.iter().any(|metric| metric.required) {
         let hint = "leave at least one metric `required`, or set `analysis: false` on the steps";
         fields.problem(Code::Conflict, "metrics", "no metric decides anything", hint);
     }
     Some(policy)
+}
+
+/// A fresh baseline needs a canary beside it that has a share of the traffic.
+fn beside_a_canary(fields: &Fields<'_, '_>, strategy: Option<&Strategy>) {
+    let Some(strategy) = strategy else { return };
+    let kind = match strategy.kind {
+        StrategyKind::Canary => None,
+        StrategyKind::BlueGreen => Some("blue/green gives everything to one side at once"),
+        StrategyKind::Rolling => Some("rolling replaces the old instances one by one"),
+        StrategyKind::Recreate => Some("recreate stops the old instances first"),
+    };
+    let shared = |weight: WeightBp| weight > WeightBp::ZERO && weight < WeightBp::ALL;
+    let message = match kind {
+        Some(why) => format!("a fresh baseline runs beside a canary, and {why}"),
+        None if !strategy.steps.iter().any(|step| shared(step.weight)) => {
+            "no step splits the traffic, so a fresh baseline would never be compared with".to_owned()
+        }
+        None => return,
+    };
+    let hint = "use a canary with steps between 0% and 100%, or leave `baseline` out";
+    fields.problem(Code::Conflict, "baseline", &message, hint);
+}
+
+/// What a source counts of the running version is of all its instances, unless it can tell the fresh
+/// ones from the others.
+fn told_apart(fields: &Fields<'_, '_>, policy: &AnalysisPolicy) {
+    for source in policy.sources.iter().filter(|source| !source.queries.is_empty()) {
+        if source.selects_by_group() {
+            continue;
+        }
+        let message = format!("source `{}` cannot tell the fresh instances from the others", source.name);
+        let hint = "add `{group}` to both sides: canary: {version: \"{version}\", group: \"{group}\"}, the same as baseline; instances find their group in TAXIWAY_GROUP";
+        fields.problem(Code::Conflict, "baseline", &message, hint);
+    }
 }
 
 fn exclusions(fields: &Fields<'_, '_>) -> Vec<Exclusion> {

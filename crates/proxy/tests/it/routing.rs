@@ -1,11 +1,13 @@
 //! Which requests reach the canary: rules, stickiness, leases, mirrors, draining.
 
-use crate::world::{Client, Instance, World, eventually, stream, table, version, with_canary};
+use crate::world::{Client, Instance, World, backends, eventually, stream, table, version, with_canary};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use taxiway_model::control::{Ask, Reply};
 use taxiway_model::ids::Generation;
-use taxiway_model::route::{ActiveHealth, EndpointClass, HeaderRule, HeaderSource, RouteTable, Sticky};
+use taxiway_model::route::{
+    ActiveHealth, EndpointClass, FreshRoute, HeaderRule, HeaderSource, RouteTable, Sticky,
+};
 use taxiway_model::weight::WeightBp;
 
 /// A proxy with a baseline that says `one` and a canary that says `two`.
@@ -346,4 +348,45 @@ fn a_renewed_table_never_lets_the_canarys_users_fall_back() {
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(asking.join().unwrap() > 0);
     assert_eq!(one.seen(), 0);
+}
+
+#[test]
+fn a_fresh_baseline_serves_beside_the_canary_and_goes_back_with_it() {
+    let fresh = Instance::saying("fresh");
+    let (mut world, one, _, mut table) = split(50, |table| {
+        let version = version("v1").fresh();
+        table.backends.insert(version.clone(), backends(&[&fresh.address]));
+        let weight = WeightBp::percent(50);
+        table.canary.as_mut().unwrap().fresh = Some(FreshRoute { version, weight });
+    });
+    for _ in 0..60 {
+        assert_ne!(world.get("/").text(), "one", "both together have everything");
+    }
+    let counts = world.control.counts();
+    let of = |name: &taxiway_model::ids::VersionName| {
+        counts.versions.get(name).map_or(0, |classes| classes["other"].requests)
+    };
+    assert!(of(&version("v1").fresh()) > 5 && of(&version("v2")) > 5 && of(&version("v1")) == 0);
+    assert_eq!(counts.answered_at[&version("v1").fresh()][&fresh.address].requests, fresh.seen());
+
+    // Without an instance that is well its share is the baseline's, and nobody notices.
+    table.backends.insert(version("v1").fresh(), Vec::new());
+    world.control.apply(&table);
+    for _ in 0..40 {
+        assert_ne!(world.get("/").text(), "fresh");
+    }
+    let answered = one.seen();
+    assert!(answered > 5, "{answered}");
+
+    table.backends.insert(version("v1").fresh(), backends(&[&fresh.address]));
+    world.control.apply(&table);
+    let Reply::Applied(applied) =
+        world.control.ask(&Ask::ToBaseline { stream: stream(), generation: Generation(2) })
+    else {
+        panic!("the way back is never refused")
+    };
+    assert_eq!(applied.weight, WeightBp::ZERO);
+    for _ in 0..40 {
+        assert_eq!(world.get("/").text(), "one", "both shares are back at once");
+    }
 }

@@ -210,6 +210,7 @@ pub(crate) fn with_canary(mut table: RouteTable, addresses: &[&str], percent: u1
         mirror: WeightBp::ZERO,
         lease_ms: 60_000,
         drain_ms: 200,
+        fresh: None,
     });
     table.backends.insert(version("v2"), backends(addresses));
     table

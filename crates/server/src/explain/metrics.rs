@@ -85,7 +85,7 @@ fn query(flight: &Flight, metric: &MetricPolicy) -> Option<QueryView> {
         Some((source, query))
     })?;
     let asked = |side: Side, version: &str| source.questions(&query.shape, side, version);
-    let baseline = flight.plan.baseline.as_ref();
+    let baseline = flight.compared_with();
     Some(QueryView {
         source: source.name.clone(),
         text: query.text.clone(),

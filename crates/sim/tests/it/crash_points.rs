@@ -5,7 +5,7 @@ use taxiway_model::event::Outcome;
 use taxiway_model::service::StrategyKind;
 use taxiway_sim::behaviour::Behaviour;
 use taxiway_sim::run::run;
-use taxiway_sim::scenario::Scenario;
+use taxiway_sim::scenario::{Deed, Scenario};
 
 /// Boundaries that a run must at least have for this test to mean something.
 const BOUNDARIES_MIN: u32 = 40;
@@ -21,13 +21,16 @@ fn ends(scenario: &Scenario, dies_in: Option<u32>) -> (Vec<Outcome>, u32) {
 
 /// `every`: a stride for runs with many boundaries of the same kind.
 fn dies_everywhere(behaviour: Behaviour, kind: StrategyKind, expected: Outcome, every: usize) {
-    let scenario = Scenario::calm(behaviour, kind);
-    let (calm, boundaries) = ends(&scenario, None);
+    dies_everywhere_in(&Scenario::calm(behaviour, kind), expected, every);
+}
+
+fn dies_everywhere_in(scenario: &Scenario, expected: Outcome, every: usize) {
+    let (calm, boundaries) = ends(scenario, None);
     assert_eq!(calm, [Outcome::Released, expected]);
     assert!(boundaries >= BOUNDARIES_MIN, "only {boundaries} boundaries");
     let (mut runs, mut asked) = (0, 0);
     for at in (0..boundaries).step_by(every) {
-        let (crashed, _) = ends(&scenario, Some(at));
+        let (crashed, _) = ends(scenario, Some(at));
         runs += 1;
         // Seconds of evidence are lost with the engine, so that now and then a person is asked.
         asked += u32::from(crashed == [Outcome::Released]);
@@ -50,4 +53,30 @@ fn a_bad_release_goes_back_despite_a_crash_anywhere() {
 #[test]
 fn rolling_survives_a_crash_anywhere() {
     dies_everywhere(Behaviour::Healthy, StrategyKind::Rolling, Outcome::Released, 1);
+}
+
+#[test]
+fn a_good_release_beside_a_fresh_baseline_survives_a_crash_anywhere() {
+    let scenario = Scenario::calm(Behaviour::Healthy, StrategyKind::Canary).beside_fresh();
+    dies_everywhere_in(&scenario, Outcome::Released, 8);
+}
+
+#[test]
+fn a_bad_release_beside_a_fresh_baseline_goes_back_despite_a_crash_anywhere() {
+    let scenario = Scenario::calm(Behaviour::Errors, StrategyKind::Canary).beside_fresh();
+    dies_everywhere_in(&scenario, Outcome::RolledBack, 2);
+}
+
+#[test]
+fn a_fresh_baseline_that_never_starts_asks_a_person_and_sends_nothing_back() {
+    for trouble in [Behaviour::NeverReady, Behaviour::Crash, Behaviour::Broken] {
+        let mut scenario = Scenario::calm(Behaviour::Healthy, StrategyKind::Canary).beside_fresh();
+        scenario.fresh = Some(trouble);
+        let (ended, _) = ends(&scenario, None);
+        assert_eq!(ended, [Outcome::Released], "{trouble:?}: v1 is there, v2 waits for a person");
+        // Whoever goes on without them gets the release judged against what ran before.
+        scenario.deeds.push((180_000, Deed::Resume));
+        let (ended, _) = ends(&scenario, None);
+        assert_eq!(ended, [Outcome::Released, Outcome::Released], "{trouble:?}");
+    }
 }

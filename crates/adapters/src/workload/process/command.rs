@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use taxiway_model::ids::StreamId;
+use taxiway_model::ids::{GROUPS, StreamId};
 
 use super::limits::Confinement;
 use super::problem::Problem;
@@ -31,7 +31,7 @@ pub(super) struct Placeholders {
 impl Placeholders {
     pub(super) fn new(record: &Record, artifact: Option<&Path>) -> Self {
         Self {
-            version: record.spec.version.name.to_string(),
+            version: record.spec.version.name.plain().to_owned(),
             port: record.port.to_string(),
             artifact: artifact.map(|path| path.display().to_string()).unwrap_or_default(),
         }
@@ -76,7 +76,8 @@ pub(super) fn environment(
     let version = &record.spec.version.name;
     for (name, value) in [
         ("PORT", record.port.to_string()),
-        ("TAXIWAY_VERSION", version.to_string()),
+        ("TAXIWAY_VERSION", version.plain().to_owned()),
+        ("TAXIWAY_GROUP", if version.is_fresh() { GROUPS.0 } else { GROUPS.1 }.to_owned()),
         ("TAXIWAY_RELEASE", record.spec.release.to_string()),
         ("TAXIWAY_SERVICE", stream.service.to_string()),
         ("TAXIWAY_ENVIRONMENT", stream.environment.to_string()),

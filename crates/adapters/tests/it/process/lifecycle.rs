@@ -28,6 +28,7 @@ fn instances_become_ready_on_their_own_ports_and_know_who_they_are() {
             format!("TAXIWAY_INSTANCE=v1-{}\n", instance.number),
             "TAXIWAY_RELEASE=shop-production-1\n".to_owned(),
             "TAXIWAY_VERSION=v1\n".to_owned(),
+            "TAXIWAY_GROUP=main\n".to_owned(),
             "TAXIWAY_SERVICE=shop\n".to_owned(),
             "TAXIWAY_ENVIRONMENT=production\n".to_owned(),
         ] {
@@ -45,6 +46,29 @@ fn instances_become_ready_on_their_own_ports_and_know_who_they_are() {
         assert!(output.contains("listening on"), "{output}");
     }
     place.wait("memory is measured", |status| status.instances.iter().all(|one| one.memory_bytes > 100_000));
+}
+
+#[test]
+fn a_fresh_group_runs_beside_its_version_and_is_the_same_version() {
+    let place = Place::new();
+    let old = place.version("v1", 1);
+    let mut fresh = place.version("v1", 1);
+    fresh.version.name = fresh.version.name.fresh();
+    place.apply(1, vec![old.clone()]).unwrap();
+    let first = place.wait_ready(1);
+    place.apply(2, vec![old.clone(), fresh]).unwrap();
+    let both = place.wait_ready(2);
+    let kept = both.instances.iter().find(|one| !one.version.is_fresh()).unwrap();
+    assert_eq!(kept.pid, first.instances[0].pid, "whoever ran goes on");
+    let young = both.instances.iter().find(|one| one.version.is_fresh()).unwrap();
+    let answer = get(young, "/");
+    for expected in ["TAXIWAY_VERSION=v1\n", "TAXIWAY_GROUP=fresh\n", "TAXIWAY_INSTANCE=v1+fresh-0\n"] {
+        assert!(answer.contains(expected), "{expected} is not in {answer}");
+    }
+    assert_ne!(young.output, kept.output);
+    place.apply(3, vec![old]).unwrap();
+    let after = place.wait("the fresh one is gone", |status| status.instances.len() == 1);
+    assert_eq!(after.instances[0].pid, first.instances[0].pid);
 }
 
 #[test]

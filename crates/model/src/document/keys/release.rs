@@ -230,6 +230,12 @@ pub(in crate::document) static ANALYSIS: Section = Section {
             "Most failed requests, beyond the baseline's rate, that the canary may cause.",
         ),
         key(
+            "baseline",
+            Kind::Word(BASELINE),
+            Need::Default("stable"),
+            "Which instances of the running version a canary is compared with.",
+        ),
+        key(
             "preflight",
             Kind::Word(PREFLIGHT),
             Need::Default("warn"),
@@ -269,6 +275,13 @@ pub(in crate::document) static ANALYSIS: Section = Section {
     ],
 };
 
+const BASELINE: &[(&str, &str)] = &[
+    ("stable", "those that run anyway: the most requests, and so the earliest verdict"),
+    (
+        "fresh",
+        "as many as the canary's, started with them and given as large a share: as young and as cold, at the price of time",
+    ),
+];
 const PREFLIGHT: &[(&str, &str)] = &[
     ("warn", "it starts; the warnings are shown and recorded"),
     ("refuse", "it is refused, with what to change"),
