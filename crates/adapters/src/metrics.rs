@@ -20,8 +20,10 @@ mod logs;
 mod moments;
 mod newrelic;
 mod otlp;
+mod probe;
 pub mod prometheus;
 pub mod promql;
 mod sigv4;
 
 pub use ask::Sources;
+pub use probe::{Found, Probed, probe};

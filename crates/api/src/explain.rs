@@ -125,6 +125,9 @@ pub struct SourceView {
     pub silent_ms: Option<u64>,
     /// Why, where it does not answer.
     pub why: String,
+    /// When it is asked again, in milliseconds from now, where it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ms: Option<u64>,
     /// What happens if it stays silent, in words.
     pub policy: String,
 }

@@ -106,6 +106,11 @@ impl Data {
         self.0.join("hooks.json")
     }
 
+    /// Reports of machines that did nothing.
+    pub(crate) fn reports(&self) -> PathBuf {
+        self.0.join("reports.json")
+    }
+
     /// Why the resident process could not start, left for whoever started it.
     pub(crate) fn failure(&self) -> PathBuf {
         self.0.join("resident.failed")

@@ -73,14 +73,16 @@ fn serve(data: &Data, program: Program, reader: bool) -> Result<Exit, CliError> 
     let engine =
         Engine::open(ports, &format!("pid {}", std::process::id())).map_err(|error| of_log(&error))?;
     let metrics = Sources::start().map_err(|error| unusable(data, &error))?;
-    engine.measure_with(Arc::new(metrics));
+    let metrics = Arc::new(metrics);
+    engine.measure_with(metrics.clone());
     fail::fail_point!("resident.start.after_open");
     let house = House::new(data.clone(), program, engine.clone(), proxy, supervisor, &later);
     if !reader {
         house.wake_up()?;
     }
-    let desk = Desk::new(engine, clock, Arc::new(house::Door(Arc::clone(&house))));
-    listen(data, desk, &house)?;
+    let desk =
+        Desk::new(engine, clock, Arc::new(house::Door(Arc::clone(&house)))).remembering(data.reports());
+    listen(data, desk, &house, metrics)?;
     house.leave();
     Ok(Exit::Done)
 }
@@ -108,7 +110,7 @@ fn of_log(error: &taxiway_engine::ports::log::Error) -> CliError {
 }
 
 /// Answers on the socket until the house is to be left.
-fn listen(data: &Data, desk: Desk, house: &Arc<House>) -> Result<(), CliError> {
+fn listen(data: &Data, desk: Desk, house: &Arc<House>, metrics: Arc<Sources>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -125,7 +127,7 @@ fn listen(data: &Data, desk: Desk, house: &Arc<House>) -> Result<(), CliError> {
         let left = house.left();
         tokio::spawn(house::signals(Arc::clone(house)));
         tokio::spawn(house::leave_unless_woken(Arc::clone(house)));
-        house.take_hooks(hooks::Hooks::new(data, house.engine().clone(), desk.clone(), runtime.handle().clone()));
+        house.take_hooks(hooks::Hooks::new(data, house.engine().clone(), desk.clone(), runtime.handle().clone(), metrics));
         let answered = taxiway_server::serve(listener, desk, left.clone().wait());
         tokio::select! {
             answered = answered => answered,

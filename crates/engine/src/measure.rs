@@ -110,7 +110,12 @@ impl Measured {
             since_window.insert(metric.clone(), if ready { more } else { more.emptied() });
         }
         self.newest = reading.samples;
-        MetricsStatus { since_window, nothing: reading.nothing, trouble: reading.trouble }
+        MetricsStatus {
+            since_window,
+            nothing: reading.nothing,
+            trouble: reading.trouble,
+            retries: reading.retries,
+        }
     }
 
     /// What was evidence in the window just recorded is not evidence again.
@@ -147,7 +152,14 @@ mod tests {
         let tally = |total| Tally { total, bad: 0 };
         let sample = Sample::Counts { canary: tally(canary), baseline: tally(baseline) };
         let samples = Samples::from([(MetricName::new("m").expect("a name"), sample)]);
-        Reading { count_from, as_of_us: 0, samples, nothing: BTreeMap::new(), trouble: BTreeMap::new() }
+        Reading {
+            count_from,
+            as_of_us: 0,
+            samples,
+            nothing: BTreeMap::new(),
+            trouble: BTreeMap::new(),
+            retries: BTreeMap::new(),
+        }
     }
 
     fn seen(measured: &mut Measured, reading: Reading, at_ms: u64) -> (u64, u64) {

@@ -16,6 +16,7 @@ pub use source::{Api, Credentials, Influx, Secret, Side, Source};
 
 use crate::ids::MetricName;
 use crate::policy::Measure;
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -216,6 +217,17 @@ pub struct Reading {
     pub nothing: BTreeMap<MetricName, String>,
     /// Metrics whose source gives no answer now, and why.
     pub trouble: BTreeMap<MetricName, String>,
+    /// Of those in trouble, since when and until when.
+    pub retries: BTreeMap<MetricName, Retry>,
+}
+
+/// Since when a metric has no answer, and when its source is asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first question that was not answered.
+    pub since: Timestamp,
+    /// The next one.
+    pub next: Timestamp,
 }
 
 impl Shape {

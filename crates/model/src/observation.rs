@@ -2,7 +2,7 @@
 
 use crate::evidence::Classes;
 use crate::ids::{Digest, Generation, MetricName, VersionName};
-use crate::metrics::Samples;
+use crate::metrics::{Retry, Samples};
 use crate::normal::Normal;
 use crate::time::Timestamp;
 use crate::weight::WeightBp;
@@ -176,4 +176,6 @@ pub struct MetricsStatus {
     pub nothing: BTreeMap<MetricName, String>,
     /// Metrics whose source gives no answer now, and why.
     pub trouble: BTreeMap<MetricName, String>,
+    /// Of those, since when and until when.
+    pub retries: BTreeMap<MetricName, Retry>,
 }

@@ -1,11 +1,11 @@
 //! What can be asked of the resident process, as plain blocking calls.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use taxiway_api::{
     CommandAnswer, CommandRequest, ListenRequest, Listening, NormalAnswer, Problem, StartAnswer,
-    StartRequest, Status, Unproven,
+    StartRequest, Status,
 };
 use taxiway_decide::{environment::Environment, plan, preflight};
 use taxiway_engine::Engine;
@@ -18,6 +18,7 @@ use taxiway_model::record::Actor;
 use taxiway_model::service::{Provenance, ServiceSpec, Stage, StrategyKind, Version};
 use taxiway_model::time::Timestamp;
 
+use crate::hooks::Reports;
 use crate::problems::{no_stream, not_submitted};
 use crate::{sentence, status};
 
@@ -56,14 +57,20 @@ pub struct Desk {
     pub(crate) engine: Engine,
     pub(crate) house: Arc<dyn House>,
     clock: Arc<dyn Clock>,
-    /// Reports that did nothing: for `explain`, and gone with the process.
-    pub(crate) reports: Arc<Mutex<BTreeMap<StreamId, Vec<Unproven>>>>,
+    /// Reports that did nothing.
+    pub(crate) reports: Arc<Reports>,
 }
 
 impl Desk {
     /// A desk for an engine in its house.
     pub fn new(engine: Engine, clock: Arc<dyn Clock>, house: Arc<dyn House>) -> Self {
         Self { engine, house, clock, reports: Arc::default() }
+    }
+
+    /// The same, with reports that did nothing kept in a file.
+    #[must_use]
+    pub fn remembering(self, file: PathBuf) -> Self {
+        Self { reports: Arc::new(Reports::at(file)), ..self }
     }
 
     /// Releases a version, or says what its plan would be.

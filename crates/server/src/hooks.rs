@@ -6,8 +6,10 @@
 
 mod alerts;
 mod listen;
+mod reports;
 
 pub use listen::{Hook, serve};
+pub(crate) use reports::Reports;
 
 use taxiway_api::{
     Class, CommandAnswer, Done, FeedbackRequest, HookAnswer, HookResult, Problem, SignalRequest, Unproven,
@@ -24,9 +26,6 @@ use crate::problems::{bad_argument, problem};
 
 /// The words of the signals.
 const SIGNALS: &str = "data-integrity, security, critical-bug or user-reports";
-
-/// Reports that did nothing, remembered for `explain`, a stream.
-const UNPROVEN_MAX: usize = 5;
 
 /// What an alert or report came to, before it is told.
 struct Outcome {
@@ -131,8 +130,11 @@ impl Desk {
             tracing::warn!(origin, what = outcome.what, why = outcome.said, "a report did nothing");
         }
         for outcome in &outcomes {
-            if let (Some(stream), Done::Unknown | Done::Nothing) = (&outcome.stream, outcome.done) {
-                self.remember(stream, origin, outcome);
+            // One that is over, of no service of ours, is no news.
+            if outcome.done == Done::Unknown || outcome.done == Done::Nothing && outcome.stream.is_some() {
+                let (what, why) = (outcome.what.clone(), outcome.said.clone());
+                let report = Unproven { at: self.now(), origin: origin.to_owned(), what, why };
+                self.reports.keep(outcome.stream.as_ref(), report);
             }
         }
         let all_unknown = outcomes.iter().all(|outcome| outcome.done == Done::Unknown);
@@ -151,25 +153,9 @@ impl Desk {
         Ok(HookAnswer { results: outcomes.into_iter().map(result).collect() })
     }
 
-    fn remember(&self, stream: &StreamId, origin: &str, outcome: &Outcome) {
-        let mut all = self.reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mine = all.entry(stream.clone()).or_default();
-        mine.retain(|known| known.what != outcome.what || known.why != outcome.said);
-        if mine.len() >= UNPROVEN_MAX {
-            mine.remove(0);
-        }
-        mine.push(Unproven {
-            at: self.now(),
-            origin: origin.to_owned(),
-            what: outcome.what.clone(),
-            why: outcome.said.clone(),
-        });
-    }
-
     /// Reports about a stream that did nothing lately.
     pub(crate) fn unproven(&self, stream: &StreamId) -> Vec<Unproven> {
-        let all = self.reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.get(stream).cloned().unwrap_or_default()
+        self.reports.about(stream)
     }
 
     /// The stream that is meant by what a machine or a person said of it.

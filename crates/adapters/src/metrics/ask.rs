@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use taxiway_engine::ports::metrics::Metrics;
 use taxiway_model::ids::{MetricName, StreamId};
-use taxiway_model::metrics::{Api, Order, Outputs, Query, Reading, Sample, Side, Source};
+use taxiway_model::metrics::{Api, Order, Outputs, Query, Reading, Retry, Sample, Side, Source};
+use taxiway_model::time::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -57,6 +58,8 @@ impl Drop for Watch {
 pub struct Sources {
     wanted: Arc<Mutex<Wanted>>,
     listeners: Arc<Listeners>,
+    /// Listened to also while nothing is in flight, by address.
+    attended: Mutex<BTreeMap<String, Arc<Listener>>>,
     runtime: Option<Runtime>,
 }
 
@@ -71,7 +74,35 @@ impl Sources {
             .thread_name("metrics")
             .enable_all()
             .build()?;
-        Ok(Self { wanted: Arc::default(), listeners: Arc::default(), runtime: Some(runtime) })
+        Ok(Self {
+            wanted: Arc::default(),
+            listeners: Arc::default(),
+            attended: Mutex::default(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Sources {
+    /// Listens from now on to what these sources are pushed, also while nothing is in flight, and to
+    /// nothing that was named before and is not among them; releases go on to listen to theirs.
+    /// Returns an address with the reason for each that cannot be listened to.
+    pub fn attend(&self, sources: &[Source]) -> Vec<(String, String)> {
+        let Some(runtime) = &self.runtime else { return Vec::new() };
+        let _within = runtime.enter();
+        let (mut kept, mut failed) = (BTreeMap::new(), Vec::new());
+        for source in sources {
+            let Api::Otlp { listen, token } = &source.api else { continue };
+            match otlp::listener(&self.listeners, listen, token.as_ref()) {
+                Ok(listener) => {
+                    listener.want(source);
+                    kept.insert(listen.clone(), listener);
+                }
+                Err(failure) => failed.push((listen.clone(), failure.why)),
+            }
+        }
+        *self.attended.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        failed
     }
 }
 
@@ -109,6 +140,7 @@ impl Metrics for Sources {
             all.samples.extend(more.samples);
             all.nothing.extend(more.nothing);
             all.trouble.extend(more.trouble);
+            all.retries.extend(more.retries);
             all
         })
     }
@@ -183,7 +215,7 @@ pub(super) async fn put(question: &Question, aside: Aside) -> Result<Answer, Fai
         }
         Api::Graphite { url, credentials } => graphite::ask(url, credentials.as_ref(), question).await,
         Api::Logs { path } => logs::ask(path.as_deref(), aside.outputs, &aside.tails, question).await,
-        Api::Otlp { listen } => match &aside.listener {
+        Api::Otlp { listen, .. } => match &aside.listener {
             Some(listener) => otlp::ask(listener, question),
             None => Err(Failure::new(format!("nothing is listened to at {listen} yet"))),
         },
@@ -235,7 +267,10 @@ struct Rounds {
     ahead_s: f64,
     counting: BTreeMap<MetricName, Counting>,
     reading: Reading,
+    /// Failed rounds in a row.
     failed: u32,
+    /// Since when metrics have no answer.
+    since: BTreeMap<MetricName, Timestamp>,
 }
 
 impl Rounds {
@@ -257,8 +292,10 @@ impl Rounds {
                 samples: BTreeMap::new(),
                 nothing: BTreeMap::new(),
                 trouble: BTreeMap::new(),
+                retries: BTreeMap::new(),
             },
             failed: 0,
+            since: BTreeMap::new(),
         }
     }
 
@@ -267,14 +304,37 @@ impl Rounds {
         let interval = Duration::from_millis(self.source.interval_ms.max(100));
         loop {
             let began = tokio::time::Instant::now();
+            let began_s = now_s();
             let answers = self.round().await;
             let failures = self.take_round(answers);
-            self.publish();
-            let asked = failures.iter().filter_map(|failure| failure.retry_after).max();
+            let asked = failures.iter().filter_map(|(_, failure)| failure.retry_after).max();
             let doublings = self.failed.saturating_sub(1).min(6);
             let slower = interval.saturating_mul(1 << doublings).min(PAUSE_MAX.max(interval));
             let pause = asked.map_or(slower, |asked| slower.max(asked.min(RETRY_AFTER_MAX)));
+            // The next round of a source that asks for a pause is far: that is no single bad luck.
+            let is_trouble = self.failed >= TROUBLE_AFTER || asked.is_some();
+            self.tell(&failures, is_trouble, began_s, pause);
+            if self.failed == 0 || is_trouble {
+                self.publish();
+            }
             tokio::time::sleep_until(began + pause).await;
+        }
+    }
+
+    /// Says which metrics have trouble, since when, and when their source is asked again.
+    fn tell(&mut self, failures: &[(MetricName, Failure)], is_trouble: bool, began_s: f64, pause: Duration) {
+        let moment = |at_s: f64| Timestamp((at_s * 1e6) as i64);
+        self.since.retain(|metric, _| failures.iter().any(|(failed, _)| failed == metric));
+        self.reading.trouble.clear();
+        self.reading.retries.clear();
+        for (metric, failure) in failures {
+            let since = *self.since.entry(metric.clone()).or_insert(moment(began_s));
+            if is_trouble {
+                tracing::warn!(stream = %self.stream, %metric, why = failure.why, "a metric has no answer");
+                self.reading.trouble.insert(metric.clone(), failure.why.clone());
+                let next = moment(now_s().max(began_s + pause.as_secs_f64()));
+                self.reading.retries.insert(metric.clone(), Retry { since, next });
+            }
         }
     }
 
@@ -286,8 +346,8 @@ impl Rounds {
         let from_s = (to_s - back_s).max(self.began_s + self.ahead_s - 2.0 * bucket_s);
         let outputs = lock(&self.wanted).get(&self.stream).map(|watch| watch.order.outputs.clone());
         let outputs = outputs.unwrap_or_default();
-        if let (Api::Otlp { listen }, None) = (&self.source.api, &self.listener) {
-            match otlp::listener(&self.listeners, listen).await {
+        if let (Api::Otlp { listen, token }, None) = (&self.source.api, &self.listener) {
+            match otlp::listener(&self.listeners, listen, token.as_ref()) {
                 Ok(listener) => self.listener = Some(listener),
                 Err(failure) => {
                     let refused = |query: &Query| (query.clone(), Err(Failure::new(failure.why.clone())));
@@ -320,7 +380,7 @@ impl Rounds {
 
     /// Takes a round's answers into the reading. A metric without an answer keeps its counts: they
     /// grow again when there is one.
-    fn take_round(&mut self, answers: Vec<(Query, Result<Answer, Failure>)>) -> Vec<Failure> {
+    fn take_round(&mut self, answers: Vec<(Query, Result<Answer, Failure>)>) -> Vec<(MetricName, Failure)> {
         self.reading.nothing.clear();
         let mut failures = Vec::new();
         for (query, answer) in answers {
@@ -329,14 +389,7 @@ impl Rounds {
             }
         }
         self.failed = if failures.is_empty() { 0 } else { self.failed + 1 };
-        self.reading.trouble.clear();
-        if self.failed >= TROUBLE_AFTER {
-            for (metric, failure) in &failures {
-                tracing::warn!(stream = %self.stream, %metric, why = failure.why, "a metric has no answer");
-                self.reading.trouble.insert(metric.clone(), failure.why.clone());
-            }
-        }
-        failures.into_iter().map(|(_, failure)| failure).collect()
+        failures
     }
 
     fn take(&mut self, query: &Query, answer: Answer) -> Result<(), Failure> {
@@ -373,11 +426,8 @@ impl Rounds {
         }
     }
 
-    /// Shows the reading to the engine; not after a single failed round, which is bad luck.
+    /// Shows the reading to the engine.
     fn publish(&self) {
-        if self.failed != 0 && self.failed < TROUBLE_AFTER {
-            return;
-        }
         let mut wanted = lock(&self.wanted);
         if let Some(watch) = wanted.get_mut(&self.stream)
             && watch.count_from == self.reading.count_from

@@ -53,12 +53,14 @@ impl Count {
         match self.fold(shape, vector) {
             Err(why) => Outcome::Unusable(why),
             Ok(seen) => {
-                for (side, name, wanted) in [(0, "canary", true), (1, "baseline", two_sides)] {
-                    if wanted && !seen.contains(&side) {
-                        return self.missing(side, name);
-                    }
+                // Both are looked at: what comes up later is new on either side.
+                let sides = [(0, "canary", true), (1, "baseline", two_sides)];
+                let missing = sides.into_iter().filter(|(side, _, wanted)| *wanted && !seen.contains(side));
+                let missing: Vec<Outcome> = missing.map(|(side, name, _)| self.missing(side, name)).collect();
+                match missing.into_iter().next() {
+                    Some(first) => first,
+                    None => self.outcome(shape, two_sides, at_s),
                 }
-                self.outcome(shape, two_sides, at_s)
             }
         }
     }
@@ -298,6 +300,14 @@ mod tests {
         assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(40, 0), (5, 0)]);
         let gone = count.take(&counts(), true, vector(&[("baseline.1", "a", 20.0)]));
         assert_eq!(gone, Outcome::Unusable("the series of the canary are gone".to_owned()));
+    }
+
+    #[test]
+    fn sides_that_come_up_together_are_counted_alike() {
+        let mut count = Count::new();
+        count.take(&counts(), true, vector(&[]));
+        let both = [("canary.1", "a", 40.0), ("baseline.1", "a", 400.0)];
+        assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(40, 0), (400, 0)]);
     }
 
     #[test]

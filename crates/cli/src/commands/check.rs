@@ -1,5 +1,7 @@
 //! `taxiway check` and `taxiway schema`: the description of a service, before anything is released.
 
+mod sources;
+
 use std::path::{Path, PathBuf};
 
 use taxiway_adapters::metrics::promql;
@@ -26,6 +28,12 @@ pub(crate) struct Args {
     /// Write the digest of the analysis template into the file, so that only this template is used
     #[arg(long)]
     pin: bool,
+    /// Ask every source of metrics once: does it answer, accept who asks, and select anything?
+    #[arg(long)]
+    sources: bool,
+    /// The version whose data are looked for, instead of the one that runs
+    #[arg(long, value_name = "NAME", requires = "sources")]
+    version: Option<String>,
 }
 
 pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
@@ -33,6 +41,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let service = read(&args.file)?;
     if let Some(said) = pinned {
         output::say(&said);
+    }
+    if args.sources {
+        let lines = sources::ask(global, &args.file, &service, args.version.as_deref())?;
+        if global.json {
+            output::json(&lines);
+        }
+        return sources::tell(&lines, global.json).map(|()| Exit::Done);
     }
     if global.json {
         output::json(&service);

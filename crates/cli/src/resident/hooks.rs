@@ -1,13 +1,15 @@
-//! Where machines may report: the addresses that services declare, and the one of `start --listen`.
+//! Where machines may report and push metrics: the addresses that services declare, and the one of
+//! `start --listen`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use taxiway_adapters::metrics::Sources;
 use taxiway_api::{ListenRequest, Listening, Problem};
 use taxiway_engine::Engine;
-use taxiway_model::metrics::Secret;
+use taxiway_model::metrics::{Api, Secret};
 use taxiway_model::signals::Hooks as Wanted;
 use taxiway_server::Desk;
 use taxiway_server::hooks::{Hook, serve};
@@ -27,6 +29,7 @@ pub(super) struct Hooks {
     engine: Engine,
     desk: Desk,
     runtime: Handle,
+    metrics: Arc<Sources>,
     state: Mutex<State>,
 }
 
@@ -34,6 +37,10 @@ pub(super) struct Hooks {
 struct State {
     open: BTreeMap<String, Open>,
     failed: BTreeMap<String, String>,
+    /// Addresses for metrics that could not be opened, with the reason.
+    deaf: BTreeMap<String, String>,
+    /// The others.
+    hearing: BTreeMap<String, bool>,
 }
 
 /// An open address. It closes when this goes.
@@ -44,8 +51,14 @@ struct Open {
 }
 
 impl Hooks {
-    pub(super) fn new(data: &Data, engine: Engine, desk: Desk, runtime: Handle) -> Self {
-        Self { file: data.hooks(), engine, desk, runtime, state: Mutex::default() }
+    pub(super) fn new(
+        data: &Data,
+        engine: Engine,
+        desk: Desk,
+        runtime: Handle,
+        metrics: Arc<Sources>,
+    ) -> Self {
+        Self { file: data.hooks(), engine, desk, runtime, metrics, state: Mutex::default() }
     }
 
     /// Sees to it that what is wanted is open, as long as the process lives.
@@ -107,17 +120,24 @@ impl Hooks {
             format!("http://{} takes webhooks, {who}", open.at)
         });
         let failed = state.failed.iter().map(|(listen, why)| format!("{listen} takes no webhooks: {why}"));
-        open.chain(failed).collect()
+        let hearing = state.hearing.iter().map(|(listen, token)| {
+            let who = if *token { "with a token" } else { "from this machine only" };
+            format!("http://{listen} takes metrics over OTLP, {who}")
+        });
+        let deaf = state.deaf.iter().map(|(listen, why)| format!("{listen} takes no metrics: {why}"));
+        open.chain(failed).chain(hearing).chain(deaf).collect()
     }
 
     /// What could not be opened, a line each.
     pub(super) fn troubles(&self) -> Vec<String> {
         let state = self.state();
-        state.failed.iter().map(|(listen, why)| format!("webhooks at {listen}: {why}")).collect()
+        let hooks = state.failed.iter().map(|(listen, why)| format!("webhooks at {listen}: {why}"));
+        hooks.chain(state.deaf.iter().map(|(listen, why)| format!("metrics at {listen}: {why}"))).collect()
     }
 
     /// Opens what is wanted and not open, closes what no longer is.
     fn look(&self) {
+        self.attend();
         let wanted = self.wanted();
         let mut state = self.state();
         state.open.retain(|listen, _| wanted.contains_key(listen));
@@ -141,6 +161,35 @@ impl Hooks {
                 }
             }
         }
+    }
+
+    /// Listens to what the sources of the services are pushed, also while nothing is in flight: who
+    /// pushes is answered from the start, and what it has counted before a release is known.
+    fn attend(&self) {
+        let of_service = |stream| {
+            let state = self.engine.state(&stream);
+            let newest = state.queue.last().map(|waiting| waiting.plan.analysis.sources.clone());
+            newest.or_else(|| Some(state.plan?.analysis.sources))
+        };
+        let sources = self.engine.streams().into_iter().filter_map(of_service).flatten();
+        let pushed: Vec<_> = sources.filter(|source| matches!(source.api, Api::Otlp { .. })).collect();
+        let deaf: BTreeMap<String, String> = self.metrics.attend(&pushed).into_iter().collect();
+        let mut hearing = BTreeMap::new();
+        for source in &pushed {
+            if let Api::Otlp { listen, token } = &source.api
+                && !deaf.contains_key(listen)
+            {
+                *hearing.entry(listen.clone()).or_default() |= token.is_some();
+            }
+        }
+        let mut state = self.state();
+        for (listen, why) in deaf.iter().filter(|(listen, why)| state.deaf.get(*listen) != Some(*why)) {
+            tracing::error!(address = listen, why, "metrics are not taken");
+        }
+        for listen in hearing.keys().filter(|listen| !state.hearing.contains_key(*listen)) {
+            tracing::info!(address = listen, "metrics are taken over OTLP");
+        }
+        (state.deaf, state.hearing) = (deaf, hearing);
     }
 
     /// Every address that somebody wants, with the places of all the tokens that open it. One of

@@ -163,7 +163,8 @@ fn sources(sources: &[SourceView], full: bool, paper: &Paper) -> Vec<Line> {
             SourceState::NotAsked | SourceState::Answering => (Ink::Faint, "not asked yet".to_owned()),
         };
         let why = if source.why.is_empty() { String::new() } else { format!(" ({})", source.why) };
-        let text = format!("{}: {state}{why}; {}", source.name, source.policy);
+        let next = source.next_ms.map_or_else(String::new, |ms| format!("; asked again in {}", span(ms)));
+        let text = format!("{}: {state}{why}{next}; {}", source.name, source.policy);
         lines.extend(labelled("source", ink, &text, Ink::Plain, paper));
     }
     if !well.is_empty() && (full || lines.is_empty()) {

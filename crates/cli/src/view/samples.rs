@@ -301,6 +301,7 @@ fn source(name: &str, state: SourceState, silent_ms: Option<u64>, why: &str) -> 
         name: name.into(),
         state,
         silent_ms,
+        next_ms: None,
         why: why.into(),
         policy: "holds while it is silent, goes back after 5m".into(),
     }

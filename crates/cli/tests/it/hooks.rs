@@ -133,6 +133,13 @@ fn an_alert_rolls_back_only_when_it_is_proven() {
         "{explained:#}"
     );
     assert!(bed.ok(&["explain"]).out.contains("DiskFull by alertmanager did nothing"));
+    // Also those of no service are shown, and all of them after a crash too.
+    crate::bed::kill(bed.pid("resident").unwrap(), "KILL");
+    eventually("webhooks are taken again", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let told = bed.ok(&["explain"]).out;
+    for kept in ["DiskFull by alertmanager did nothing", "X by alertmanager did nothing: it has no label"] {
+        assert!(told.contains(kept), "{kept} in {told}");
+    }
     assert_eq!(bed.status()["release"]["state"], "held", "it still waits for its approval");
 
     // Proven: back at once, and the same alert again does nothing, also not to the next release.
@@ -159,6 +166,19 @@ fn grafana_and_scripts_roll_back_too() {
         include_str!("data/grafana.json").replace("<service>", "shop").replace("<starts_at>", &now());
     let (code, told) = post_with(port, "alertmanager", TOKEN, &grafana);
     assert!(code == 422 && told["why"].as_str().unwrap().contains("version"), "{told:#}");
+    // A rule without data has all its labels, also one that says what it means; so does a test none.
+    let mut other: Value = serde_json::from_str(&grafana).unwrap();
+    other["alerts"].as_array_mut().unwrap().truncate(1);
+    other["alerts"][0]["annotations"] = Value::Null;
+    let labels = other["alerts"][0]["labels"].as_object_mut().unwrap();
+    labels.extend([("signal".to_owned(), json!("security")), ("rulename".to_owned(), json!("Orders"))]);
+    labels.insert("alertname".to_owned(), json!("DatasourceNoData"));
+    let answer = post(port, "grafana", &other);
+    assert_eq!(done(&answer), (200, "nothing"), "{answer:?}");
+    assert!(answer.1["results"][0]["said"].as_str().unwrap().contains("has no value now"), "{answer:?}");
+    other["alerts"][0]["labels"] = json!({"alertname": "TestAlert", "instance": "Grafana"});
+    assert_eq!(done(&post(port, "grafana", &other)), (200, "nothing"), "the button Test");
+    assert_eq!(bed.status()["release"]["state"], "held", "nothing of it did anything");
     let answer = post_with(port, "grafana", TOKEN, &grafana);
     assert_eq!(done(&answer), (200, "rolls_back"), "{answer:?}");
     assert_eq!(answer.1["results"][1]["done"], "nothing", "the resolved one");

@@ -183,3 +183,38 @@ fn what_is_pushed_over_otlp_sends_a_version_back() {
     goes_back(bed);
     stop.store(true, Ordering::SeqCst);
 }
+
+#[test]
+fn check_names_sources_by_which_a_metric_would_have_no_evidence() {
+    let token = "planted-token-6174";
+    let address = stats(token);
+    let json =
+        |credentials: &str| format!("json: {{url: 'http://{address}/?version={{version}}'{credentials}}}");
+    let credentials = ", credentials: {bearer: {file: token}}";
+    let bad = "$.http.errors";
+    let bed_of = |source: &str, total: &str| bed(source, bad, total);
+    let well = bed_of(&json(credentials), "$.http.requests");
+    let asked = |bed: &Bed, version: &[&str]| bed.run(&[&["check", "--sources"], version].concat());
+    let told = |bed: &Bed, wanted: &str| {
+        let said = asked(bed, &["--version", "v1"]);
+        let text = format!("{}{}", said.out, said.err);
+        assert!(said.code == 8 && text.contains(wanted), "{wanted} in {said:?}");
+        assert!(text.contains("source of metrics is of no use") && !text.contains(token), "{text}");
+    };
+    told(&well, "there is no secret in the file");
+    std::fs::write(well.folder().join("token"), "another one, just as long").unwrap();
+    told(&well, "the credentials are refused: it answers 401 Unauthorized");
+    std::fs::write(well.folder().join("token"), token).unwrap();
+    let said = asked(&well, &["--version", "v1"]);
+    assert!(said.code == 0 && said.out.contains("it answers, with data"), "{said:?}");
+    let said = asked(&well, &[]);
+    assert!(said.code == 0 && said.out.contains("name a version that runs (--version)"), "{said:?}");
+    let lines = well.ok(&["check", "--sources", "--version", "v1", "--json"]).json();
+    assert_eq!(lines[0]["state"], "answers", "{lines:#}");
+
+    told(&bed_of("json: {url: 'http://127.0.0.1:1/{version}'}", "$.all"), "nothing listens on 127.0.0.1:1");
+    told(&bed_of(&json(""), "$.http.all"), "the credentials are refused");
+    let rows = bed("csv: {path: '{version}.csv'}", "bad", "all");
+    std::fs::write(rows.folder().join("v1.csv"), "t,bad,all\n").unwrap();
+    told(&rows, "it answers, and the question selects nothing of v1");
+}

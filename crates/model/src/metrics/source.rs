@@ -1,6 +1,7 @@
 //! Where metrics by query come from, as a plan freezes it. Secrets are named, never held.
 
 use super::{Query, Shape};
+use crate::ids::version_and_group;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,6 +108,9 @@ pub enum Api {
     Otlp {
         /// Where we listen.
         listen: String,
+        /// The token that a sender has to present; none: whoever reaches us on this machine may push.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Secret>,
     },
     /// Any JSON over HTTP; queries are paths to numbers in it.
     Json {
@@ -159,7 +163,7 @@ impl Api {
                 url.clone().unwrap_or_else(|| format!("https://monitoring.{region}.amazonaws.com"))
             }
             Self::Logs { path } => path.clone().unwrap_or_else(|| "the output of the instances".to_owned()),
-            Self::Otlp { listen } => format!("what is pushed to {listen}"),
+            Self::Otlp { listen, .. } => format!("what is pushed to {listen}"),
             Self::Command { command } => command.join(" "),
             Self::Csv { path } => path.clone(),
         }
@@ -268,23 +272,26 @@ impl Side {
 }
 
 impl Source {
-    /// What a side is known by, `{version}` replaced.
+    /// What a side is known by, `{version}` and `{group}` replaced.
     pub fn known_by(&self, side: Side, version: &str) -> BTreeMap<String, String> {
         let labels = match side {
             Side::Canary => &self.canary,
             Side::Baseline => &self.baseline,
         };
-        labels.iter().map(|(label, value)| (label.clone(), value.replace("{version}", version))).collect()
+        let (version, group) = version_and_group(version);
+        let filled = |value: &String| value.replace("{version}", version).replace("{group}", group);
+        labels.iter().map(|(label, value)| (label.clone(), filled(value))).collect()
     }
 
-    /// A text with what the side is known by in the place of `{version}`, `{side}` and every label
-    /// in braces.
+    /// A text with what the side is known by in the place of `{version}`, `{group}`, `{side}` and every
+    /// label in braces.
     pub fn filled(&self, text: &str, side: Side, version: &str) -> String {
         let mut filled = text.to_owned();
         for (label, value) in self.known_by(side, version) {
             filled = filled.replace(&format!("{{{label}}}"), &value);
         }
-        filled.replace("{version}", version).replace("{side}", side.word())
+        let (version, group) = version_and_group(version);
+        filled.replace("{version}", version).replace("{group}", group).replace("{side}", side.word())
     }
 
     /// What is asked about a side: each part of the shape, with what the side is known by.
@@ -293,6 +300,32 @@ impl Source {
             return shape.selectors(&super::matchers(&self.known_by(side, version)));
         }
         shape.selectors("").iter().map(|text| self.filled(text, side, version)).collect()
+    }
+
+    /// Whether what it counts of a version is of one group of its instances: the fresh ones, or the
+    /// others. Output files are those of the instances asked for anyway.
+    pub fn selects_by_group(&self) -> bool {
+        let [others, fresh] = ["v", "v+fresh"];
+        let by_labels = self.known_by(Side::Baseline, others) != self.known_by(Side::Baseline, fresh);
+        let differs = |text: &str| {
+            self.filled(text, Side::Baseline, others) != self.filled(text, Side::Baseline, fresh)
+        };
+        let of_queries = || {
+            let texts = self.queries.iter().flat_map(|query| query.shape.selectors(""));
+            texts.into_iter().all(|text| differs(&text))
+        };
+        match &self.api {
+            Api::Prometheus { .. } | Api::Otlp { .. } => by_labels,
+            Api::Command { .. } | Api::Logs { path: None } => true,
+            Api::Logs { path: Some(place) } | Api::Csv { path: place } | Api::Json { url: place, .. } => {
+                differs(place) || of_queries()
+            }
+            Api::Datadog { .. }
+            | Api::Cloudwatch { .. }
+            | Api::Newrelic { .. }
+            | Api::Influxdb { .. }
+            | Api::Graphite { .. } => of_queries(),
+        }
     }
 
     /// Whether a text is another one on the other side.

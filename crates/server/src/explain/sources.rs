@@ -46,6 +46,7 @@ fn port(name: &str, seen: Option<Silence<'_>>, policy: &str, now: Timestamp) -> 
         state,
         silent_ms: silence.map(|(since, _)| now.since_ms(since)),
         why: silence.map(|(_, why)| why.to_owned()).unwrap_or_default(),
+        next_ms: None,
         policy: policy.to_owned(),
     }
 }
@@ -75,11 +76,15 @@ fn of_metrics(
         (None, None) if answered => (SourceState::Answering, String::new()),
         (None, None) => (SourceState::NotAsked, String::new()),
     };
-    // The log knows since when the release holds for it.
     let silent = state != SourceState::Answering && state != SourceState::NotAsked;
-    let since = flight.source.as_ref().map(|(_, since, _)| *since).filter(|_| silent);
+    let retry = source.queries.iter().find_map(|query| status.retries.get(&query.metric));
+    let retry = retry.filter(|_| state == SourceState::Silent);
+    // The log knows since when the release holds for it; whoever asks may know better.
+    let held = flight.source.as_ref().map(|(_, since, _)| *since);
+    let since = retry.map(|retry| retry.since).or(held).filter(|_| silent);
     let silent_ms = since.map(|since| now.since_ms(since));
-    SourceView { name: name.to_owned(), state, silent_ms, why, policy }
+    let next_ms = retry.map(|retry| retry.next.since_ms(now));
+    SourceView { name: name.to_owned(), state, silent_ms, why, next_ms, policy }
 }
 
 /// What the strictest of its metrics asks for.

@@ -11,6 +11,10 @@ use taxiway_model::time::Timestamp;
 use super::{Outcome, Report, SIGNALS, not_understood, read, signal_of, unknown};
 use crate::desk::Desk;
 
+/// What Grafana's rules become that have no data, or could not be asked: alerts of these names, with
+/// all the labels of the rule, the one that names a signal among them.
+const NO_VALUE: [&str; 2] = ["DatasourceNoData", "DatasourceError"];
+
 /// Characters of an alert's name that are repeated.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -18,22 +22,32 @@ const NAME_CHARS_MAX: usize = 100;
 #[derive(Debug, Deserialize)]
 struct Group {
     version: String,
-    #[serde(default, rename = "truncatedAlerts")]
+    #[serde(default, rename = "truncatedAlerts", deserialize_with = "null_is_nothing")]
     truncated: u64,
+    #[serde(deserialize_with = "null_is_nothing")]
     alerts: Vec<Alert>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Alert {
     status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_nothing")]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_nothing")]
     annotations: BTreeMap<String, String>,
     #[serde(default, rename = "startsAt")]
     starts_at: Option<String>,
     #[serde(default)]
     fingerprint: Option<String>,
+}
+
+/// An empty map or list of Go may be written as `null`.
+fn null_is_nothing<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// Who sends alerts.
@@ -93,6 +107,9 @@ impl Desk {
         if alert.status != "firing" {
             return Ok(Outcome::new(&name, Done::Nothing, "it is over"));
         }
+        if let Some(why) = is_test(alert, sender) {
+            return Ok(Outcome::new(&name, Done::Nothing, why));
+        }
         let label =
             |names: &[&str]| names.iter().find_map(|name| alert.labels.get(*name)).map(String::as_str);
         let service = label(&["taxiway_service", "service"]);
@@ -112,6 +129,9 @@ impl Desk {
                 return Ok(Outcome::new(&name, Done::Unknown, format!("{}; {}", problem.why, problem.next)));
             }
         };
+        if let Some((rule, why)) = without_value(alert, sender) {
+            return Ok(Outcome::new(&rule, Done::Nothing, why).of(&stream, None));
+        }
         let signal = match self.meaning(alert, &stream, &name) {
             Ok(signal) => signal,
             Err(why) => return Ok(Outcome::new(&name, Done::Unknown, why).of(&stream, None)),
@@ -166,6 +186,21 @@ impl Desk {
     }
 }
 
+/// Whether it is what Grafana sends for the button *Test* of a contact point.
+fn is_test(alert: &Alert, sender: Sender) -> Option<&'static str> {
+    let label = |name: &str| alert.labels.get(name).map(String::as_str);
+    let is = (label("alertname"), label("instance")) == (Some("TestAlert"), Some("Grafana"));
+    (sender == Sender::Grafana && is).then_some("it is a test, and it came through")
+}
+
+/// The rule that has no value, and why that is no report: it says nothing about the service.
+fn without_value(alert: &Alert, sender: Sender) -> Option<(String, String)> {
+    let name = alert.labels.get("alertname").filter(|name| NO_VALUE.contains(&name.as_str()))?;
+    let rule = cleaned(alert.labels.get("rulename").unwrap_or(name), NAME_CHARS_MAX);
+    let why = format!("{name}: the rule has no value now, which is neither good nor bad news of the service");
+    (sender == Sender::Grafana).then_some((rule, why))
+}
+
 /// A time as JSON has it; the zero of Go's clock is none.
 fn time(text: &str) -> Option<Timestamp> {
     let at: jiff::Timestamp = text.parse().ok()?;
@@ -175,6 +210,40 @@ fn time(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Checked against grafana/alerting, `templates/template_data.go` and `receivers/webhook/v1/webhook.go`.
+    #[test]
+    fn a_body_is_read_whatever_is_null_in_it() {
+        let body = r#"{"receiver":"r","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"a"},
+            "annotations":null,"startsAt":"0001-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z",
+            "generatorURL":"","fingerprint":"f","silenceURL":"","dashboardURL":"","panelURL":"","values":null,
+            "valueString":"","orgId":1,"enrichments":{"x":1}}],"groupLabels":null,"commonLabels":null,
+            "commonAnnotations":null,"externalURL":"","appVersion":"12.3.0","version":"1","groupKey":"g",
+            "truncatedAlerts":0,"orgId":1,"title":"t","state":"alerting","message":"m"}"#;
+        let group: Group = read(body.as_bytes()).expect("Grafana's");
+        assert_eq!((group.alerts.len(), group.truncated, group.alerts[0].annotations.len()), (1, 0, 0));
+        let empty = r#"{"version":"4","alerts":null,"truncatedAlerts":null}"#;
+        assert!(read::<Group>(empty.as_bytes()).expect("nothing").alerts.is_empty());
+    }
+
+    #[test]
+    fn a_rule_without_a_value_is_no_report() {
+        let alert = |labels: &[(&str, &str)]| Alert {
+            status: "firing".to_owned(),
+            labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            annotations: BTreeMap::new(),
+            starts_at: None,
+            fingerprint: None,
+        };
+        let gone =
+            alert(&[("alertname", "DatasourceNoData"), ("rulename", "Orders"), ("signal", "security")]);
+        let (rule, why) = without_value(&gone, Sender::Grafana).expect("it has none");
+        assert!(rule == "Orders" && why.starts_with("DatasourceNoData"), "{rule}: {why}");
+        assert_eq!(without_value(&gone, Sender::Alertmanager), None);
+        assert_eq!(without_value(&alert(&[("alertname", "Orders")]), Sender::Grafana), None);
+        let test = alert(&[("alertname", "TestAlert"), ("instance", "Grafana")]);
+        assert!(is_test(&test, Sender::Grafana).is_some() && is_test(&test, Sender::Alertmanager).is_none());
+    }
 
     #[test]
     fn times_are_read_as_senders_write_them() {

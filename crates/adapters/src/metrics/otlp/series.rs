@@ -13,6 +13,31 @@ const BUCKETS_MAX: usize = 1_000;
 /// So many moments of a series are remembered, so that points that are pushed twice count once.
 const REMEMBERED: usize = 64;
 
+/// A series that nothing was pushed of for so long is that of an instance that is gone: an hour.
+const FORGOTTEN_NS: u64 = 3_600_000_000_000;
+
+/// What of a push was not taken, of the metrics that are asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Points that were not.
+    pub(super) rejected: u64,
+    /// Why, for the sender.
+    pub(super) why: String,
+}
+
+impl Taken {
+    fn reject(&mut self, points: u64, why: &str) {
+        self.add(Self { rejected: points, why: why.to_owned() });
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.rejected += more.rejected;
+        if self.why.is_empty() {
+            self.why = more.why;
+        }
+    }
+}
+
 /// One series.
 #[derive(Debug, Default)]
 pub(super) struct Series {
@@ -56,20 +81,34 @@ impl Store {
         self.series.get(metric).into_iter().flat_map(BTreeMap::values)
     }
 
-    pub(super) fn take(&mut self, pushed: Pushed) {
+    pub(super) fn take(&mut self, pushed: Pushed) -> Taken {
         let resource = text(&pushed.resource);
+        let mut taken = Taken::default();
         for metric in pushed.metrics {
             if !self.wanted.contains(&metric.name) {
                 continue;
             }
+            if metric.summaries > 0 {
+                taken.reject(
+                    metric.summaries,
+                    &format!("{} is a summary, of which no two can be added: push a histogram", metric.name),
+                );
+            }
             for point in &metric.points {
                 let key = format!("{resource}|{}", text(&point.attributes));
-                let all: usize = self.series.values().map(BTreeMap::len).sum();
-                let of_metric = self.series.entry(metric.name.clone()).or_default();
-                if all >= SERIES_MAX && !of_metric.contains_key(&key) {
-                    self.refused += 1;
+                if point.is_void() {
                     continue;
                 }
+                let known = self.series.get(&metric.name).is_some_and(|series| series.contains_key(&key));
+                if !known && !self.has_room(point.at_ns) {
+                    self.refused += 1;
+                    taken.reject(
+                        1,
+                        &format!("more than {SERIES_MAX} series are pushed: push fewer attributes"),
+                    );
+                    continue;
+                }
+                let of_metric = self.series.entry(metric.name.clone()).or_default();
                 let series = of_metric.entry(key).or_insert_with(|| Series {
                     resource: pushed.resource.clone(),
                     attributes: point.attributes.clone(),
@@ -78,6 +117,27 @@ impl Store {
                 series.take(&metric, point, self.began_ns);
             }
         }
+        taken
+    }
+
+    /// Whether one more series fits. Those of instances that are gone for long make room; what comes
+    /// again after that is counted from its next point on.
+    fn has_room(&mut self, now_ns: u64) -> bool {
+        let all = |series: &BTreeMap<String, BTreeMap<String, Series>>| -> usize {
+            series.values().map(BTreeMap::len).sum()
+        };
+        if all(&self.series) < SERIES_MAX {
+            return true;
+        }
+        let before = now_ns.saturating_sub(FORGOTTEN_NS);
+        for of_metric in self.series.values_mut() {
+            of_metric.retain(|_, series| series.at_ns >= before);
+        }
+        let fits = all(&self.series) < SERIES_MAX;
+        if fits {
+            self.began_ns = self.began_ns.max(before);
+        }
+        fits
     }
 }
 
@@ -238,9 +298,19 @@ mod tests {
     }
 
     fn push(store: &mut Store, delta: bool, start_ns: u64, at_ns: u64, data: Data) {
-        let point = Point { attributes: Attributes::new(), start_ns, at_ns, data, sums: None };
-        let metric = Metric { name: "m".into(), unit: "ms".into(), counts: true, delta, points: vec![point] };
-        store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] });
+        let point = Point { attributes: Attributes::new(), start_ns, at_ns, data, sums: None, void: false };
+        let metric = Metric {
+            name: "m".into(),
+            unit: "ms".into(),
+            counts: true,
+            delta,
+            points: vec![point],
+            summaries: 0,
+        };
+        assert_eq!(
+            store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] }),
+            Taken::default()
+        );
     }
 
     fn value(store: &Store) -> f64 {
@@ -287,6 +357,57 @@ mod tests {
         let buckets = &store.of("m").next().unwrap().buckets;
         let wanted = [(1, 1), (1_000, 0), (1_414, 2), (2_000, 3 + 1), (4_000, 4)];
         assert_eq!(buckets, &BTreeMap::from(wanted));
+    }
+
+    #[test]
+    fn a_point_without_a_value_is_none_and_no_new_beginning() {
+        let mut store = store();
+        let counts = |counts: [u64; 2]| Data::Explicit(vec![10.0], counts.to_vec());
+        push(&mut store, false, 101, 110, counts([1, 0]));
+        let void = Point { at_ns: 115, start_ns: 101, void: true, data: counts([0, 0]), ..Point::default() };
+        let metric = Metric { name: "m".into(), counts: true, points: vec![void], ..Metric::default() };
+        assert_eq!(
+            store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] }),
+            Taken::default()
+        );
+        push(&mut store, false, 101, 120, counts([5, 1]));
+        let buckets = &store.of("m").next().unwrap().buckets;
+        assert_eq!(buckets, &BTreeMap::from([(10_000, 5), (u64::MAX, 1)]));
+        // As a number, it is not the one before the next.
+        let mut store = self::store();
+        push(&mut store, false, 101, 110, Data::Number(4.0));
+        push(&mut store, false, 101, 120, Data::Number(f64::NAN));
+        push(&mut store, false, 101, 130, Data::Number(9.0));
+        assert_eq!(value(&store), 9.0);
+    }
+
+    #[test]
+    fn series_that_find_no_room_and_summaries_are_rejected_and_the_gone_make_room() {
+        let mut store = store();
+        let point = |number: u64, at_ns: u64| Point {
+            attributes: vec![("pod".to_owned(), number.to_string())],
+            at_ns,
+            data: Data::Number(1.0),
+            ..Point::default()
+        };
+        let mut all = |points: Vec<Point>, summaries: u64| {
+            let metric = Metric { name: "m".into(), counts: true, points, summaries, ..Metric::default() };
+            store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] })
+        };
+        let fill = (0..SERIES_MAX as u64).map(|number| point(number, 200)).collect();
+        assert_eq!(all(fill, 0), Taken::default());
+        let one_more = all(vec![point(1, 210), point(SERIES_MAX as u64, 210)], 0);
+        assert_eq!(one_more.rejected, 1, "one is known already");
+        assert!(one_more.why.contains("more than 50000 series"), "{one_more:?}");
+        let later = 200 + FORGOTTEN_NS + 5;
+        assert_eq!(all(vec![point(SERIES_MAX as u64, later)], 0), Taken::default());
+        assert!(store.of("m").count() < 10, "those that were silent for an hour are forgotten");
+        let mut all = |summaries: u64| {
+            let metric = Metric { name: "m".into(), summaries, ..Metric::default() };
+            store.take(Pushed { resource: Attributes::new(), metrics: vec![metric] })
+        };
+        let told = all(2);
+        assert!(told.rejected == 2 && told.why.contains("push a histogram"), "{told:?}");
     }
 
     #[test]

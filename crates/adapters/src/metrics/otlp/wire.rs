@@ -26,6 +26,8 @@ pub(super) struct Metric {
     /// Whether points say what was added since the one before.
     pub(super) delta: bool,
     pub(super) points: Vec<Point>,
+    /// Points of a summary: quantiles, of which no two can be added.
+    pub(super) summaries: u64,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -36,6 +38,15 @@ pub(super) struct Point {
     pub(super) data: Data,
     /// Of a histogram: how many values, and their sum, where it was pushed.
     pub(super) sums: Option<[f64; 2]>,
+    /// Whether it says that there is no value now (`NO_RECORDED_VALUE`).
+    pub(super) void: bool,
+}
+
+impl Point {
+    /// Whether there is nothing to take of it.
+    pub(super) fn is_void(&self) -> bool {
+        self.void || matches!(self.data, Data::Number(number) if !number.is_finite())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +63,9 @@ impl Default for Data {
         Self::Number(f64::NAN)
     }
 }
+
+/// The flag of a point without a value.
+const NO_VALUE: u64 = 1;
 
 type Read<T> = Result<T, &'static str>;
 
@@ -215,6 +229,10 @@ fn metric(bytes: &[u8]) -> Read<Metric> {
             1 => metric.name = field.text()?,
             3 => metric.unit = field.text()?,
             5 | 7 | 9 | 10 => points(number, field.bytes()?, &mut metric)?,
+            11 => fields(field.bytes()?, |number, _| {
+                metric.summaries += u64::from(number == 1);
+                Ok(())
+            })?,
             _ => {}
         }
         Ok(())
@@ -248,6 +266,7 @@ fn point(kind: u64, bytes: &[u8]) -> Read<Point> {
             (5 | 7, 4) => point.data = Data::Number(field.double()?),
             (5 | 7, 6) => point.data = Data::Number(field.number()? as i64 as f64),
             (5 | 7, 7) | (9, 9) | (10, 1) => attribute(field.bytes()?, &mut point.attributes)?,
+            (5 | 7, 8) | (9 | 10, 10) => point.void = field.number()? & NO_VALUE != 0,
             (9 | 10, 4) => count = field.number()?,
             (9 | 10, 5) => sum = Some(field.double()?),
             (9, 6) => counts.extend(field.fixed()?),
@@ -313,7 +332,9 @@ fn json_metric(value: &Value) -> Metric {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let kinds = ["gauge", "sum", "histogram", "exponentialHistogram"];
     let data = kinds.into_iter().find_map(|kind| Some((kind, value.get(kind)?)));
-    let mut metric = Metric { name: text("name"), unit: text("unit"), ..Metric::default() };
+    let summary = value.get("summary").map_or(0, |summary| many(summary, "dataPoints").count());
+    let mut metric =
+        Metric { name: text("name"), unit: text("unit"), summaries: summary as u64, ..Metric::default() };
     let Some((kind, data)) = data else { return metric };
     metric.counts = match kind {
         "gauge" => false,
@@ -328,6 +349,15 @@ fn json_metric(value: &Value) -> Metric {
     metric
 }
 
+/// A number, also as the texts that JSON has for what are none (`NaN`).
+fn double(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| match value.as_str()? {
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        text => text.parse().ok(),
+    })
+}
+
 fn json_point(kind: &str, value: &Value) -> Point {
     let whole = |value: Option<&Value>| match value {
         Some(Value::String(text)) => text.parse().unwrap_or_default(),
@@ -339,7 +369,7 @@ fn json_point(kind: &str, value: &Value) -> Point {
     };
     let data = match kind {
         "histogram" => {
-            Data::Explicit(many(value, "explicitBounds").filter_map(Value::as_f64).collect(), counts(value))
+            Data::Explicit(many(value, "explicitBounds").filter_map(double).collect(), counts(value))
         }
         "exponentialHistogram" => {
             let positive = value.get("positive").unwrap_or(&Value::Null);
@@ -347,7 +377,7 @@ fn json_point(kind: &str, value: &Value) -> Point {
                 (whole(value.get("scale")) as i32, whole(value.get("zeroCount")).max(0) as u64);
             Data::Exponential(scale, zero, whole(positive.get("offset")) as i32, counts(positive))
         }
-        _ => match value.get("asDouble").and_then(Value::as_f64) {
+        _ => match value.get("asDouble").and_then(double) {
             Some(number) => Data::Number(number),
             None => value.get("asInt").map_or(Data::default(), |int| Data::Number(whole(Some(int)) as f64)),
         },
@@ -357,6 +387,52 @@ fn json_point(kind: &str, value: &Value) -> Point {
         start_ns: whole(value.get("startTimeUnixNano")).max(0) as u64,
         at_ns: whole(value.get("timeUnixNano")).max(0) as u64,
         data,
-        sums: value.get("sum").and_then(Value::as_f64).map(|sum| [whole(value.get("count")) as f64, sum]),
+        void: whole(value.get("flags")).cast_unsigned() & NO_VALUE != 0,
+        sums: value.get("sum").and_then(double).map(|sum| [whole(value.get("count")) as f64, sum]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The members of open-telemetry/opentelemetry-proto, `examples/metrics.json`, with values of our own.
+    #[test]
+    fn every_kind_of_metric_is_read_as_the_published_example_has_it() {
+        let point = |more: &str| {
+            format!(
+                r#"{{{more},"startTimeUnixNano":"1795284012300000000","timeUnixNano":"1795284013300000000",
+                "attributes":[{{"key":"route","value":{{"stringValue":"/cart"}}}}]}}"#
+            )
+        };
+        let (sum, gauge) = (point(r#""asDouble":7"#), point(r#""asInt":"11""#));
+        let histogram =
+            point(r#""count":"3","sum":2.5,"bucketCounts":["1","2"],"explicitBounds":[1],"min":0,"max":2"#);
+        let exponential = point(
+            r#""count":"6","sum":20,"scale":0,"zeroCount":"1","positive":{"offset":1,"bucketCounts":["0","5"]},
+            "min":0,"max":7,"zeroThreshold":0"#,
+        );
+        let summary = point(r#""count":"1","sum":1,"quantileValues":[{"quantile":0.5,"value":1}]"#);
+        let void = point(r#""flags":1"#);
+        let text = format!(
+            r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"shop"}}}}]}},
+            "scopeMetrics":[{{"scope":{{"name":"lib","version":"1.0.0","attributes":[]}},"metrics":[
+            {{"name":"a","unit":"1","description":"d","sum":{{"aggregationTemporality":1,"isMonotonic":true,"dataPoints":[{sum},{void}]}}}},
+            {{"name":"b","unit":"1","gauge":{{"dataPoints":[{gauge}]}}}},
+            {{"name":"c","unit":"ms","histogram":{{"aggregationTemporality":2,"dataPoints":[{histogram}]}}}},
+            {{"name":"d","unit":"s","exponentialHistogram":{{"aggregationTemporality":1,"dataPoints":[{exponential}]}}}},
+            {{"name":"e","unit":"s","summary":{{"dataPoints":[{summary}]}}}}]}}]}}],"unknownField":{{"x":1}}}}"#
+        );
+        let read = json(text.as_bytes()).expect("the example");
+        assert_eq!(read[0].resource, [("service.name".to_owned(), "shop".to_owned())]);
+        let [a, b, c, d, e] = &read[0].metrics[..] else { panic!("{read:?}") };
+        assert!(a.counts && a.delta && a.points[1].is_void());
+        assert_eq!((&a.points[0].data, a.points[0].at_ns), (&Data::Number(7.0), 1_795_284_013_300_000_000));
+        assert_eq!(a.points[0].attributes, [("route".to_owned(), "/cart".to_owned())]);
+        assert!(!b.counts && b.points[0].data == Data::Number(11.0));
+        assert!(c.counts && !c.delta && c.unit == "ms");
+        assert_eq!(c.points[0].data, Data::Explicit(vec![1.0], vec![1, 2]));
+        assert_eq!(d.points[0].data, Data::Exponential(0, 1, 1, vec![0, 5]));
+        assert_eq!((e.points.len(), e.summaries), (0, 1));
     }
 }

@@ -50,6 +50,19 @@ impl Asking {
         Self { sources, order }
     }
 
+    /// Listens to what is pushed, and asks for nothing yet.
+    fn at_rest(order: Order) -> Self {
+        let sources = Sources::start().unwrap();
+        assert_eq!(sources.attend(&order.sources), []);
+        Self { sources, order }
+    }
+
+    /// The release begins: what was pushed before is where counting starts.
+    fn begin(&self) -> Sample {
+        self.sources.want(&stream("shop/production"), &self.order);
+        self.sample("a first sample", |_| true)
+    }
+
     fn trouble(&self) -> String {
         until("trouble", || self.sources.latest(&stream("shop/production"))?.trouble.into_values().next())
     }
@@ -230,16 +243,12 @@ const JSON: &str = "content-type: application/json\r\n";
 #[test]
 fn sums_that_are_pushed_are_counted_by_version() {
     let port = free_port();
-    let api = Api::Otlp { listen: format!("127.0.0.1:{port}") };
-    let asking = Asking::of(order(api, counts("http.requests{status=\"5*\"}", "http.requests")));
-    // What is not asked for yet is not kept: pushes go on until there is a first answer.
+    let api = Api::Otlp { listen: format!("127.0.0.1:{port}"), token: None };
+    let asking = Asking::at_rest(order(api, counts("http.requests{status=\"5*\"}", "http.requests")));
     let start = now_ns();
-    until("a first sample", || {
-        push(port, JSON, &sums("v1", start, 100, 0));
-        push(port, JSON, &sums("v2", start, 10, 0));
-        asking.sources.latest(&stream("shop/production")).filter(|reading| !reading.samples.is_empty())
-    });
-    let base = asking.sample("a sample", |_| true);
+    push(port, JSON, &sums("v1", start, 100, 0));
+    push(port, JSON, &sums("v2", start, 10, 0));
+    let base = asking.begin();
     let (status, body) = push(port, JSON, &sums("v2", start, 30, 4));
     assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 200 OK", "{}"));
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
@@ -302,29 +311,18 @@ fn histogram(version: &str, counts: [u64; 3]) -> Vec<u8> {
 #[test]
 fn histograms_that_are_pushed_in_protobuf_are_counted_by_bucket() {
     let port = free_port();
-    let api = Api::Otlp { listen: format!("127.0.0.1:{port}") };
+    let api = Api::Otlp { listen: format!("127.0.0.1:{port}"), token: None };
     let shape = Shape::Buckets {
         buckets: "latency".to_owned(),
         quantile_bp: 9_500,
         unit_us: 1,
         scale_micro: 1_000_000,
     };
-    let asking = Asking::of(order(api, shape));
+    let asking = Asking::at_rest(order(api, shape));
     let protobuf = "content-type: application/x-protobuf\r\n";
-    until("a first sample", || {
-        push(port, protobuf, &histogram("v1", [1, 0, 0]));
-        push(port, protobuf, &histogram("v2", [1, 0, 0]));
-        asking.sources.latest(&stream("shop/production")).filter(|reading| !reading.samples.is_empty())
-    });
-    // Until nothing is under way any more.
-    let mut base = asking.sample("a sample", |_| true);
-    until("rest", || {
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        let now = asking.sample("a sample", |_| true);
-        let same = now == base;
-        base = now;
-        same.then_some(())
-    });
+    push(port, protobuf, &histogram("v1", [1, 0, 0]));
+    push(port, protobuf, &histogram("v2", [1, 0, 0]));
+    let base = asking.begin();
     assert_eq!(
         push(port, protobuf, &histogram("v2", [5, 3, 2])),
         ("HTTP/1.1 200 OK".to_owned(), String::new())
@@ -335,4 +333,101 @@ fn histograms_that_are_pushed_in_protobuf_are_counted_by_bucket() {
         let whole: Vec<(u64, u64)> = vec![(10_000, 5), (100_000, 3), (u64::MAX, 2)];
         canary == whole && baseline.first() == Some(&(10_000, 50))
     });
+}
+
+/// One metric of a version in JSON, of any kind.
+fn one(version: &str, kind: &str, data: &serde_json::Value) -> Vec<u8> {
+    let resource = json!({"attributes": [{"key": "service.version", "value": {"stringValue": version}}]});
+    let scopes = json!([{"metrics": [{"name": "latency", "unit": "ms", kind: data}]}]);
+    json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": scopes}]}).to_string().into_bytes()
+}
+
+#[test]
+fn exponential_histograms_are_counted_and_what_cannot_be_added_is_rejected() {
+    let port = free_port();
+    let api = Api::Otlp { listen: format!("127.0.0.1:{port}"), token: None };
+    let shape = Shape::Buckets {
+        buckets: "latency".to_owned(),
+        quantile_bp: 9_500,
+        unit_us: 1,
+        scale_micro: 1_000_000,
+    };
+    let asking = Asking::at_rest(order(api, shape));
+    let start = now_ns();
+    let pushed = |version: &str, scale: i32, zero: u64, counts: [u64; 2]| {
+        let point = json!({"startTimeUnixNano": start.to_string(), "timeUnixNano": now_ns().to_string(),
+            "scale": scale, "zeroCount": zero.to_string(),
+            "positive": {"offset": 0, "bucketCounts": counts.map(|count| count.to_string())}});
+        one(version, "exponentialHistogram", &json!({"aggregationTemporality": 2, "dataPoints": [point]}))
+    };
+    push(port, JSON, &pushed("v1", 1, 0, [0, 0]));
+    push(port, JSON, &pushed("v2", 1, 0, [0, 0]));
+    let base = asking.begin();
+    // At scale 1 the buckets are (1, 1.41] and (1.41, 2] ms; then both become one at scale 0.
+    push(port, JSON, &pushed("v2", 1, 0, [2, 3]));
+    push(port, JSON, &pushed("v2", 0, 1, [6, 4]));
+    push(port, JSON, &pushed("v1", 1, 0, [7, 0]));
+    asking.sample("what was pushed", |sample| {
+        let Sample::Buckets { canary, baseline } = sample.since(Some(&base)) else { panic!("{sample:?}") };
+        let filled: Vec<(u64, u64)> = canary.into_iter().filter(|(_, count)| *count > 0).collect();
+        filled == [(1, 1), (1_414, 2), (2_000, 4), (4_000, 4)] && baseline.contains(&(1_414, 7))
+    });
+    // Quantiles of a process cannot be added to those of another: the sender learns it.
+    let point = json!({"timeUnixNano": now_ns().to_string(), "count": "1", "sum": 1.0,
+        "quantileValues": [{"quantile": 0.5, "value": 1.0}]});
+    let (status, body) = push(port, JSON, &one("v2", "summary", &json!({"dataPoints": [point]})));
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told["partialSuccess"]["rejectedDataPoints"], "1");
+    assert!(told["partialSuccess"]["errorMessage"].as_str().unwrap().contains("push a histogram"), "{told}");
+}
+
+#[test]
+fn who_pushes_presents_the_token_also_while_nothing_is_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "planted-token\n").unwrap();
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let secret = taxiway_model::metrics::Secret::File(token.display().to_string());
+    let api = Api::Otlp { listen: listen.clone(), token: Some(secret) };
+    let asking = Asking::at_rest(order(api, counts("http.requests{status=\"5*\"}", "http.requests")));
+    let start = now_ns();
+    let with = |token: &str| push(port, &format!("{JSON}{token}"), &sums("v1", start, 10, 0));
+    for wrong in ["", "authorization: Bearer planted\r\n", "authorization: Basic planted-token\r\n"] {
+        let (status, body) = with(wrong);
+        assert!(
+            status.ends_with("401 Unauthorized") && body.starts_with("{\"message\":"),
+            "{status}: {body}"
+        );
+        assert!(!body.contains("planted"), "{body}");
+    }
+    let (status, body) = push(port, "content-type: application/x-protobuf\r\n", b"");
+    assert!(status.ends_with("401 Unauthorized") && body.starts_with('\u{12}'), "a message: {body:?}");
+    assert_eq!(with("authorization: Bearer planted-token\r\n").0, "HTTP/1.1 200 OK");
+    // It is read anew at each push.
+    std::fs::write(&token, "another-token").unwrap();
+    assert!(with("authorization: Bearer planted-token\r\n").0.ends_with("401 Unauthorized"));
+    let bearer = "authorization: Bearer another-token\r\n";
+    let header = format!("{JSON}{bearer}");
+    push(port, &header, &sums("v2", start, 5, 0));
+    let base = asking.begin();
+    push(port, &header, &sums("v1", start, 30, 1));
+    push(port, &header, &sums("v2", start, 9, 2));
+    asking.sample("what was pushed since", |sample| {
+        let Sample::Counts { canary, baseline } = sample.since(Some(&base)) else { panic!("{sample:?}") };
+        (canary.total, canary.bad, baseline.total, baseline.bad) == (4, 2, 20, 1)
+    });
+    std::fs::remove_file(&token).unwrap();
+    let (status, body) = with(bearer);
+    assert!(status.ends_with("503 Service Unavailable") && !body.contains("token\""), "{status}: {body}");
+
+    // The release is over: it goes on to listen until nobody names it any more.
+    asking.sources.forget(&stream("shop/production"));
+    assert!(with(bearer).0.ends_with("503 Service Unavailable"));
+    assert_eq!(asking.sources.attend(&[]), []);
+    until("a closed door", || TcpStream::connect(("127.0.0.1", port)).err());
+    let _taken = until("the address", || TcpListener::bind(&listen).ok());
+    let deaf = asking.sources.attend(&asking.order.sources);
+    assert!(deaf[0].0 == listen && deaf[0].1.contains("cannot be listened to"), "{deaf:?}");
 }

@@ -175,7 +175,18 @@ pub(in crate::document) static OTLP: Section = Section {
           `http.server.requests{status=\"5*\"}`; the sides are told apart by resource attributes.",
     one_of: &[],
     keys: &[
-        key("listen", Kind::Address, Need::Default("127.0.0.1:4318"), "Where it is pushed to."),
+        key(
+            "listen",
+            Kind::Address,
+            Need::Default("127.0.0.1:4318"),
+            "Where it is pushed to; any address but loopback needs a token.",
+        ),
+        key(
+            "token",
+            Kind::Section(&SECRET),
+            Need::Optional,
+            "What senders present as `Authorization: Bearer`.",
+        ),
         key("interval", Kind::Span, Need::Default("1s"), "Time between two looks at what was pushed."),
         key("timeout", Kind::Span, Need::Default("5s"), TIMEOUT),
     ],

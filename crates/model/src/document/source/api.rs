@@ -53,10 +53,7 @@ pub(super) fn read(fields: &Fields<'_, '_>) -> Option<(Api, Pace)> {
             })
         }
         "influxdb" => influxdb(&inner),
-        "otlp" => {
-            let address = inner.address("listen");
-            address.map(|listen| Api::Otlp { listen })
-        }
+        "otlp" => otlp(&inner),
         "logs" => Some(Api::Logs { path: inner.path("path") }),
         "command" => inner.command("run").map(|command| Api::Command { command }),
         "csv" => inner.path("path").map(|path| Api::Csv { path }),
@@ -110,6 +107,21 @@ fn influxdb(fields: &Fields<'_, '_>) -> Option<Api> {
         _ => Influx::Influxql { database: fields.text("database")? },
     };
     Some(Api::Influxdb { url: url?, of, credentials })
+}
+
+/// Whoever may push errors can roll back: other machines need a token, as for webhooks.
+fn otlp(fields: &Fields<'_, '_>) -> Option<Api> {
+    let listen = fields.address("listen");
+    let given = fields.given("token").is_some();
+    let token = secret(fields, "token");
+    let listen = listen?;
+    let loopback = listen.parse::<std::net::SocketAddr>().is_ok_and(|at| at.ip().is_loopback());
+    if !loopback && !given {
+        let message = format!("{listen} is reached from other machines, and anybody there could roll back");
+        let hint = "add `token: {file: …}`, or listen on 127.0.0.1";
+        fields.problem(Code::Conflict, "listen", &message, hint);
+    }
+    (token.is_some() || !given).then_some(Api::Otlp { listen, token })
 }
 
 fn pace(fields: &Fields<'_, '_>, by_time: bool) -> Option<Pace> {
