@@ -205,7 +205,7 @@ impl fmt::Display for WaitingOn {
                 if !why.is_empty() {
                     write!(f, " ({why})")?;
                 }
-                write!(f, ", {} left", ForPeople(*left_ms))
+                if *left_ms > 0 { write!(f, ", {} left", ForPeople(*left_ms)) } else { Ok(()) }
             }
             Self::Router { weight, left_ms } => {
                 write!(f, "waiting for the router to confirm {weight}, {} left", ForPeople(*left_ms))

@@ -50,6 +50,22 @@ const MISTAKES: &[Mistake] = &[
         "strategy.holdback",
         "use it with a canary",
     ),
+    (
+        "strategy: blue-green\nanalysis: {baseline: fresh}",
+        Code::Conflict,
+        8,
+        22,
+        "analysis.baseline",
+        "blue/green gives everything to one side at once",
+    ),
+    (
+        "strategy: {steps: [{weight: 100%}]}\nanalysis: {baseline: fresh}",
+        Code::Conflict,
+        8,
+        22,
+        "analysis.baseline",
+        "no step splits the traffic",
+    ),
     ("strategy: {steps: []}", Code::BadValue, 7, 19, "strategy.steps", "no steps"),
     (
         "strategy:\n  steps:\n    - weight: 50%\n    - weight: 20%\n    - weight: 100%",

@@ -153,3 +153,33 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
         assert!(problems.iter().all(|problem| !format!("{problem}").contains("hunter2")), "{problems:?}");
     }
 }
+
+#[test]
+fn a_source_beside_a_fresh_baseline_counts_its_instances_apart() {
+    let ask = |labels: &str| {
+        read(&format!(
+            "  baseline: fresh\n  sources: {{a: {{prometheus: {{url: 'http://h'}}{labels}}}}}\n  metrics: {{m: {{query: up}}}}\n"
+        ))
+    };
+    let problems = ask("").expect_err("every instance of the version has the same label");
+    let told = format!("{}", problems[0]);
+    assert!(told.starts_with("line 6, column 13: analysis.baseline: source `a` cannot tell"), "{told}");
+    assert!(told.contains("TAXIWAY_GROUP"), "{told}");
+
+    let both = "{version: '{version}', group: '{group}'}";
+    let service = ask(&format!(", canary: {both}, baseline: {both}")).unwrap();
+    let source = &service.analysis.sources[0];
+    let known = |side, name: &str| {
+        let by = source.known_by(side, name);
+        (by["version"].clone(), by["group"].clone())
+    };
+    let pair = |version: &str, group: &str| (version.to_owned(), group.to_owned());
+    assert_eq!(known(Side::Canary, "v2"), pair("v2", "main"));
+    assert_eq!(known(Side::Baseline, "v1+fresh"), pair("v1", "fresh"));
+    assert_eq!(source.filled("{version}/{group}/{side}", Side::Baseline, "v1+fresh"), "v1/fresh/baseline");
+
+    let text = "  baseline: fresh\n  sources: {a: {json: {url: 'http://h/{version}/{group}'}}}\n  metrics: {m: {value: $.x}}\n";
+    assert!(read(text).is_ok());
+    let text = "  baseline: fresh\n  sources: {a: {json: {url: 'http://h/{version}'}}}\n  metrics: {m: {value: $.x}}\n";
+    assert!(read(text).is_err());
+}

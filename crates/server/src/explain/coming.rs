@@ -32,6 +32,11 @@ fn coming(what: Fate, unless: impl Into<String>, in_ms: Option<u64>) -> Coming {
 fn limit(on: &WaitingOn, all: &[WaitingOn]) -> Option<Coming> {
     let back = |unless: String, left_ms: u64| Some(coming(Fate::GoesBack, unless, Some(left_ms)));
     match on {
+        // What becomes of a fresh baseline is a person's matter, never a way back.
+        WaitingOn::Instances { version, left_ms, .. } if version.is_fresh() => (*left_ms > 0).then(|| {
+            let unless = format!("unless the instances of the {} are ready", version.for_people());
+            coming(Fate::AsksPerson, unless, Some(*left_ms))
+        }),
         WaitingOn::Instances { version, need, left_ms, .. } => {
             let what = if *need == 1 { "instance is" } else { "instances are" };
             back(format!("unless {need} {what} ready of {version}"), *left_ms)
