@@ -5,16 +5,17 @@
 //! panics on them or answers NaN.
 //!
 //! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`threshold`] (when is
-//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`] and [`means`] (other metrics),
-//! [`combine`] (many metrics, one verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently),
-//! [`preflight`] and [`bounds`] (what can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests),
-//! [`interval`] and [`sequence`] (for display).
+//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`], [`shift`] and [`means`] (other
+//! metrics), [`fewer`] (successes that drop, also late), [`starts`] (faults that begin late), [`combine`] (many metrics, one
+//! verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently), [`preflight`] and [`bounds`] (what
+//! can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests), [`interval`] and [`sequence`] (for display).
 
 pub mod bounds;
 pub mod burn;
 pub mod combine;
 pub mod dispersion;
 pub mod exclude;
+pub mod fewer;
 pub mod histogram;
 pub mod increment;
 pub mod interval;
@@ -26,8 +27,10 @@ pub mod profile;
 pub mod ranksum;
 pub mod reject;
 pub mod sequence;
+pub mod shift;
 pub mod softrank;
 pub mod split;
+pub mod starts;
 pub mod threshold;
 
 mod error;

@@ -4,11 +4,13 @@
 mod burn;
 mod cost;
 mod gauge;
+mod mean;
 mod one_sided;
 mod per_request;
 mod restarts;
 mod share;
 mod throughput;
+mod types;
 
 use super::Question;
 use taxiway_model::evidence::Window;
@@ -20,6 +22,8 @@ use taxiway_model::weight::WeightBp;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Evidence {
     Share(Box<share::Evidence>),
+    Mean(Box<mean::Evidence>),
+    Types(Box<types::Evidence>),
     Burn(Box<burn::Evidence>),
     Throughput(throughput::Evidence),
     Memory(gauge::Evidence),
@@ -36,6 +40,8 @@ impl Evidence {
             Measure::QueryCounts if has_direction(metric) => {
                 Self::Share(Box::new(share::Evidence::new(policy, metric, horizon_s)))
             }
+            Measure::QueryMoments => Self::Mean(Box::new(mean::Evidence::new(policy, metric, horizon_s))),
+            Measure::QueryTypes => Self::Types(Box::new(types::Evidence::new(horizon_s))),
             Measure::Burn { .. } => Self::Burn(Box::new(burn::Evidence::new(policy, metric, horizon_s))),
             Measure::Throughput => Self::Throughput(throughput::Evidence::default()),
             Measure::Memory => Self::Memory(gauge::Evidence::default()),
@@ -59,12 +65,29 @@ impl Evidence {
                     evidence.fold(sample, window.span_ms);
                 }
             }
+            Self::Mean(evidence) => {
+                if let Some(sample) = window.metrics.get(&metric.name) {
+                    evidence.fold(sample, window.span_ms);
+                }
+            }
+            Self::Types(evidence) => {
+                if let Some(sample) = window.metrics.get(&metric.name) {
+                    evidence.fold(metric, sample, window.span_ms);
+                }
+            }
             Self::Burn(evidence) => evidence.fold(metric, window),
             Self::Throughput(evidence) => evidence.fold(window, weight),
             Self::Memory(evidence) => evidence.fold(metric, window),
             Self::Cpu(evidence) => evidence.fold(metric, window, weight),
             Self::Restarts(evidence) => evidence.fold(window),
             Self::Cost(evidence) => evidence.fold(policy, window, weight),
+        }
+    }
+
+    /// A window that is no evidence (warm-up, a step before the metric's first) still says what there is.
+    pub(super) fn get_to_know(&mut self, metric: &MetricPolicy, window: &Window) {
+        if let (Self::Types(evidence), Some(sample)) = (self, window.metrics.get(&metric.name)) {
+            evidence.get_to_know(sample);
         }
     }
 
@@ -76,6 +99,8 @@ impl Evidence {
     ) -> MetricFinding {
         match self {
             Self::Share(evidence) => evidence.finding(policy, metric, question),
+            Self::Mean(evidence) => evidence.finding(policy, metric, question),
+            Self::Types(evidence) => evidence.finding(policy, metric, question),
             Self::Burn(evidence) => evidence.finding(policy, metric, question),
             Self::Throughput(evidence) => evidence.finding(policy, metric),
             Self::Memory(evidence) => evidence.finding(policy, metric),

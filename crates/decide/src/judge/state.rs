@@ -75,6 +75,13 @@ impl Evidence {
         }
     }
 
+    /// What a window that is no evidence says of what there is.
+    fn get_to_know(&mut self, metric: &MetricPolicy, window: &Window) {
+        if let Self::More(evidence) = self {
+            evidence.get_to_know(metric, window);
+        }
+    }
+
     /// Its verdict and whether a regression is shown, where that is cheaper to have than the finding.
     fn look(
         &self,
@@ -175,6 +182,9 @@ impl State {
         self.requests.0 = self.requests.0.saturating_add(canary.0);
         self.requests.1 = self.requests.1.saturating_add(canary.1);
         if window.warm_up {
+            for (metric, evidence) in policy.metrics.iter().zip(&mut self.metrics) {
+                evidence.get_to_know(metric, window);
+            }
             return;
         }
         evidence::merge(&mut self.canary, &window.canary);
@@ -188,6 +198,7 @@ impl State {
         let folds = self.metrics.iter_mut().zip(&mut self.missing).zip(&mut self.lasting);
         for (metric, ((evidence, missing), lasting)) in policy.metrics.iter().zip(folds) {
             if metric.from_step > window.step {
+                evidence.get_to_know(metric, window);
                 continue;
             }
             evidence.fold(window, policy, metric, weight);

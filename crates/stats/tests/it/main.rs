@@ -6,6 +6,7 @@ mod intervals;
 mod latency;
 mod planning;
 mod properties;
+mod shifts;
 mod sums;
 mod thresholds;
 mod vectors;

@@ -3,7 +3,7 @@
 //!
 //! Lower is worse: "the canary's rate is at least `tolerance` times the baseline's" is tested by the
 //! mirror image of the test of failures, in its exact Bernoulli form, since conversions are rarely
-//! rare. Either way: both tests, each at half the false-alarm rate.
+//! rare, mixed over the moment at which the drop began. Either way: both tests, each at half the false-alarm rate.
 
 use super::super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
 use super::super::{Question, band, noise};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{AnalysisPolicy, Direction, MetricPolicy};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
-use taxiway_stats::{Arm, Window, burn, exclude, reject};
+use taxiway_stats::{Arm, Window, burn, exclude, fewer, reject};
 
 /// Absolute bands for HOLD look at the time just past.
 const TRAILING_MS: u64 = 60_000;
@@ -29,7 +29,7 @@ enum Worse {
     /// Events become more.
     Rise(reject::Test, reject::State),
     /// Events become fewer than a share of the baseline's.
-    Fall(exclude::Test, exclude::State),
+    Fall(fewer::Test, fewer::State),
 }
 
 impl Worse {
@@ -39,9 +39,9 @@ impl Worse {
         Self::Rise(test, test.start())
     }
 
-    fn fall(bp: u32) -> Self {
+    fn fall(bp: u32, horizon_s: f64) -> Self {
         let margin = (1.0 - f64::from(bp) / 1e4).clamp(0.0, 0.99);
-        let test = exclude::Test::fewer_successes(margin).expect("the margin is clamped");
+        let test = fewer::Test::new(margin, horizon_s).expect("the margin is clamped");
         Self::Fall(test, test.start())
     }
 
@@ -55,10 +55,7 @@ impl Worse {
             Self::Fall(test, state) => {
                 let before = test.ln_evidence(state);
                 test.fold(state, window, elapsed_s);
-                let excess = test.ln_evidence(state) - before - cap;
-                for wealth in state.ln_wealth.iter_mut().filter(|_| excess > 0.0) {
-                    *wealth -= excess;
-                }
+                state.wealth.less(test.ln_evidence(state) - before - cap);
             }
         }
     }
@@ -133,8 +130,8 @@ impl Evidence {
             }
             match metric.direction {
                 Direction::HigherIsWorse => {}
-                Direction::LowerIsWorse => tests.push(Worse::fall(bp)),
-                Direction::Either => tests.push(Worse::fall(mirrored(bp))),
+                Direction::LowerIsWorse => tests.push(Worse::fall(bp, horizon_s)),
+                Direction::Either => tests.push(Worse::fall(mirrored(bp), horizon_s)),
             }
             tests
         };
@@ -338,7 +335,7 @@ impl Evidence {
 }
 
 /// The same distance below the baseline as above it.
-fn mirrored(bp: u32) -> u32 {
+pub(super) fn mirrored(bp: u32) -> u32 {
     (100_000_000 / bp.max(1)).min(10_000)
 }
 
