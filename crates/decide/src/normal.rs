@@ -55,6 +55,14 @@ pub const SPAN_MS_MIN: u64 = 60_000;
 /// See [`SPAN_MS_MIN`].
 pub const REQUESTS_MIN: u64 = 200;
 
+/// A busy service need not be watched for a minute: so many requests in so much time show its rate and
+/// the tail of its latencies as well as any minute does. How clustered failures are takes ten minutes
+/// either way, and is not told before.
+pub const BUSY_SPAN_MS_MIN: u64 = 5_000;
+
+/// See [`BUSY_SPAN_MS_MIN`].
+pub const BUSY_REQUESTS_MIN: u64 = 5_000;
+
 /// What the router has counted of the running version, cumulatively.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
@@ -101,6 +109,22 @@ impl Record {
         self.last = None;
     }
 
+    /// A release begins, and nothing is recorded until it is over. What was seen since the last window
+    /// counts, but not as a window: a shorter stretch than the others says nothing of clusters.
+    pub fn interrupt(&mut self, at_ms: u64, reading: impl FnOnce() -> Reading) {
+        let Some((since_ms, before)) = self.last.take() else { return };
+        let span_ms = at_ms.saturating_sub(since_ms);
+        if span_ms == 0 || span_ms > WINDOW_MS_MAX {
+            return;
+        }
+        let seen = since(&reading(), &before);
+        self.told_apart(&seen.instances);
+        self.begin_piece();
+        let Some(piece) = self.pieces.back_mut() else { return };
+        piece.span_ms += span_ms;
+        merge(&mut piece.classes, &seen.classes);
+    }
+
     /// Takes a reading in; times on a monotonic clock.
     pub fn see(&mut self, at_ms: u64, reading: impl FnOnce() -> Reading) {
         let Some((since_ms, before)) = &self.last else {
@@ -122,16 +146,7 @@ impl Record {
     fn close(&mut self, span_ms: u64, seen: &Reading) {
         let instances = self.told_apart(&seen.instances);
         let all = total(&seen.classes);
-        let known = self.pieces.back().map(|piece| piece.classes.clone());
-        let full = self.pieces.back().is_none_or(|piece| piece.windows.len() >= PIECE_WINDOWS);
-        if full {
-            let before = known.or_else(|| self.inherited.clone().map(|(_, classes)| classes));
-            let slow_above = before.and_then(|classes| slow_above(&total(&classes)));
-            self.pieces.push_back(Piece { slow_above, ..Piece::default() });
-            if self.pieces.len() > PIECES_MAX {
-                self.pieces.pop_front();
-            }
-        }
+        self.begin_piece();
         let Some(piece) = self.pieces.back_mut() else { return };
         piece.span_ms += span_ms;
         merge(&mut piece.classes, &seen.classes);
@@ -144,6 +159,20 @@ impl Record {
         }
         let failed = Arm { total: all.requests, bad: all.errors() };
         piece.windows.push(Window { failed, slow, instances });
+    }
+
+    /// Begins a new piece where the last one is full.
+    fn begin_piece(&mut self) {
+        if self.pieces.back().is_some_and(|piece| piece.windows.len() < PIECE_WINDOWS) {
+            return;
+        }
+        let known = self.pieces.back().map(|piece| piece.classes.clone());
+        let before = known.or_else(|| self.inherited.clone().map(|(_, classes)| classes));
+        let slow_above = before.and_then(|classes| slow_above(&total(&classes)));
+        self.pieces.push_back(Piece { slow_above, ..Piece::default() });
+        if self.pieces.len() > PIECES_MAX {
+            self.pieces.pop_front();
+        }
     }
 
     /// Counts by instance, always in the same order; nothing where there are too many.
@@ -203,7 +232,9 @@ impl Record {
 
 /// Whether a profile says enough to be put on record.
 pub fn suffices(normal: &Normal) -> bool {
-    normal.span_ms >= SPAN_MS_MIN && total(&normal.classes).requests >= REQUESTS_MIN
+    let requests = total(&normal.classes).requests;
+    normal.span_ms >= SPAN_MS_MIN && requests >= REQUESTS_MIN
+        || normal.span_ms >= BUSY_SPAN_MS_MIN && requests >= BUSY_REQUESTS_MIN
 }
 
 fn since(now: &Reading, before: &Reading) -> Reading {
@@ -408,6 +439,29 @@ mod tests {
         }
         let normal = record.profile().unwrap();
         assert_eq!((normal.span_ms, total(&normal.classes).requests), (300_000, 300));
+    }
+
+    #[test]
+    fn a_busy_service_is_known_in_seconds() {
+        let at = |requests| {
+            let counts = Counts { requests, status: [0, requests, 0, 0, 0], ..Counts::default() };
+            Reading { classes: Classes::from([("api".to_owned(), counts)]), ..Reading::default() }
+        };
+        let seen = |span_ms: u64, requests: u64| {
+            let mut record = Record::default();
+            record.see(0, || at(100));
+            record.see(span_ms / 2, || at(100 + requests / 2));
+            record.interrupt(span_ms, || at(100 + requests));
+            // What the release does is not what is normal.
+            record.interrupt(span_ms + 1_000, || at(9_000));
+            record.profile().unwrap()
+        };
+        let normal = seen(6_000, 7_200);
+        assert_eq!((normal.span_ms, total(&normal.classes).requests), (6_000, 7_200));
+        assert_eq!(normal.error_dispersion_milli, None);
+        assert!(suffices(&normal));
+        assert!(!suffices(&seen(6_000, 4_000)) && !suffices(&seen(4_000, 7_000)));
+        assert!(suffices(&seen(9_999, 5_000)));
     }
 
     #[test]

@@ -36,7 +36,14 @@ pub(crate) fn of(stream: &Stream) -> Option<Normal> {
 pub(crate) fn watch(stream: &mut Stream, snapshot: &Snapshot, monotonic_ms: u64) {
     let Some(stable) = stream.state.stable.clone() else { return };
     let watch = &mut stream.normal;
+    let reading = || Reading {
+        classes: snapshot.versions.get(&stable).cloned().unwrap_or_default(),
+        instances: snapshot.answered_at.get(&stable).cloned().unwrap_or_default(),
+    };
     if stream.state.flight.is_some() {
+        if watch.version.as_ref() == Some(&stable) && watch.start == snapshot.start {
+            watch.record.interrupt(monotonic_ms, reading);
+        }
         watch.record.pause();
         return;
     }
@@ -56,8 +63,5 @@ pub(crate) fn watch(stream: &mut Stream, snapshot: &Snapshot, monotonic_ms: u64)
         watch.start = snapshot.start;
         watch.record.pause();
     }
-    watch.record.see(monotonic_ms, || Reading {
-        classes: snapshot.versions.get(&stable).cloned().unwrap_or_default(),
-        instances: snapshot.answered_at.get(&stable).cloned().unwrap_or_default(),
-    });
+    watch.record.see(monotonic_ms, reading);
 }

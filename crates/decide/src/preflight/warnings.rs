@@ -2,7 +2,7 @@
 
 use super::{PROFILE_REQUESTS_MIN, forecast, is_compared};
 use crate::judge::WINDOW_MS_MAX;
-use crate::normal::{REQUESTS_MIN, SPAN_MS_MIN, suffices};
+use crate::normal::{BUSY_REQUESTS_MIN, BUSY_SPAN_MS_MIN, REQUESTS_MIN, SPAN_MS_MIN, suffices};
 use taxiway_model::command::{Refusal, RefusalCode};
 use taxiway_model::evidence::total;
 use taxiway_model::forecast::{Forecast, StepForecast};
@@ -67,11 +67,13 @@ fn without_profile(plan: &Plan, normal: Option<&Normal>) -> Option<String> {
     };
     (!suffices(normal)).then(|| {
         format!(
-            "no normal profile: {baseline} was seen for {} with {} requests, {} and {} are needed",
+            "no normal profile: {baseline} was seen for {} with {} requests, {} and {} or {} and {} are needed",
             ForPeople(normal.span_ms),
             total(&normal.classes).requests,
             ForPeople(SPAN_MS_MIN),
-            REQUESTS_MIN.max(PROFILE_REQUESTS_MIN)
+            REQUESTS_MIN.max(PROFILE_REQUESTS_MIN),
+            ForPeople(BUSY_SPAN_MS_MIN),
+            BUSY_REQUESTS_MIN
         )
     })
 }
