@@ -184,10 +184,10 @@ impl Witness {
 /// What is wrong with a fresh baseline in force beside a canary of so much.
 fn beside(flight: &Flight, weight: WeightBp, fresh: Option<(&VersionName, WeightBp)>) -> Option<String> {
     let (version, share) = fresh?;
-    let approved = flight.current().map_or(WeightBp::ZERO, |step| flight.plan.fresh_weight(step));
     let own = flight.plan.baseline.as_ref().is_some_and(|baseline| baseline.fresh() == *version);
-    let much = share > weight.min(weight.rest()) || (flight.returning.is_none() && share > approved);
-    (!own || much).then(|| format!("{version} has {share} beside {weight}, {approved} is approved"))
+    let wanted = own && flight.plan.wants_fresh();
+    (!wanted || share > weight.min(weight.rest()))
+        .then(|| format!("{version} has {share} beside {weight} in {}", flight.release))
 }
 
 /// What the engine wrote is understood by the same reader.

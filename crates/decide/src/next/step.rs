@@ -194,7 +194,9 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
         let sentence = format!("instances were not ready within {}", ForPeople(deadlines.ready_ms));
         return Some((ReturnCause::NotReady, sentence));
     }
-    let routing = !state.routes.observed && state.workload.ready;
+    // Of this step's own split: one from before, not confirmed yet, is replaced by it when it is due.
+    let own = state.routes.split.step == flight.step;
+    let routing = own && !state.routes.observed && state.workload.ready;
     if routing && situation.now.since_ms(state.routes.at).min(watched.routes_ms) > deadlines.routed_ms {
         let sentence = format!("the router did not confirm within {}", ForPeople(deadlines.routed_ms));
         return Some((ReturnCause::NotRouted, sentence));
