@@ -16,7 +16,7 @@ pub enum Part {
 }
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     /// Only the cells 1 % at 100 rps and 0.1 % at 1000 rps, with fewer runs.
     pub quick: bool,
@@ -26,6 +26,14 @@ pub struct Arguments {
     pub part: Part,
     /// Only this scenario, by its name in the output.
     pub scenario: Option<Scenario>,
+    /// Of `standard`, only rows in whose name this occurs.
+    pub only: String,
+    /// Only our judge, without the peers.
+    pub own: bool,
+    /// Only cells of this base rate.
+    pub base: Option<f64>,
+    /// Only cells of so many requests per second.
+    pub rps: Option<f64>,
     /// Seed of all runs.
     pub seed: u64,
     /// Canaries per healthy cell (or per entry of the threshold tables).
@@ -36,7 +44,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// One line on how to call it.
-    pub const USAGE: &'static str = "usage: judgebench [latency|standard|power|calibrate] [--quick] [--json] [--scenario NAME] [--seed N] [--healthy RUNS] [--faulty RUNS]";
+    pub const USAGE: &'static str = "usage: judgebench [latency|standard|power|calibrate] [--quick] [--json] [--own] [--scenario NAME] [--base RATE] [--rps N] [--only TEXT] [--seed N] [--healthy RUNS] [--faulty RUNS]";
 
     /// Reads the arguments; the message names what is wrong.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
@@ -44,6 +52,10 @@ impl Arguments {
             quick: false,
             json: false,
             scenario: None,
+            own: false,
+            base: None,
+            rps: None,
+            only: String::new(),
             part: Part::Verdicts,
             seed: 20_261_120,
             healthy: 0,
@@ -54,11 +66,17 @@ impl Arguments {
             match argument.as_str() {
                 "--quick" => parsed.quick = true,
                 "--json" => parsed.json = true,
+                "--own" => parsed.own = true,
+                "--base" => parsed.base = Some(number(argument, rest.next())?),
+                "--rps" => parsed.rps = Some(number(argument, rest.next())?),
                 "latency" => parsed.part = Part::Latency,
                 "standard" => parsed.part = Part::Standard,
                 "power" => parsed.part = Part::Power,
                 "calibrate" => parsed.part = Part::Calibrate,
                 "--scenario" => parsed.scenario = Some(scenario(rest.next())?),
+                "--only" => {
+                    parsed.only = rest.next().cloned().ok_or("--only needs a part of a row's name")?
+                }
                 "--seed" => parsed.seed = number(argument, rest.next())?,
                 "--healthy" => parsed.healthy = number(argument, rest.next())?,
                 "--faulty" => parsed.faulty = number(argument, rest.next())?,
@@ -82,9 +100,9 @@ impl Arguments {
     }
 }
 
-fn number(name: &str, value: Option<&String>) -> Result<u64, String> {
+fn number<T: std::str::FromStr>(name: &str, value: Option<&String>) -> Result<T, String> {
     let value = value.ok_or_else(|| format!("{name} needs a number"))?;
-    value.parse().map_err(|_| format!("{name} needs a whole number, not {value:?}"))
+    value.parse().map_err(|_| format!("{name} needs a number, not {value:?}"))
 }
 
 fn scenario(name: Option<&String>) -> Result<Scenario, String> {

@@ -112,16 +112,18 @@ pub fn rows() -> Vec<Row> {
 impl Row {
     /// Takes so many releases through.
     pub fn run(&self, size: Size, seed: u64) -> Found {
-        let (name, behaviour) = self.canary;
+        let behaviour = self.canary.1;
         let runs = if behaviour.is_healthy() { size.healthy } else { size.faulty };
         let release = || {
             let spec = self.plan.spec(behaviour == Behaviour::Late);
             Release::new(spec, self.service, behaviour, self.rps)
         };
-        let Service::Plain(base) = self.service else { return self.found(&release, runs, size, &[seed, 0]) };
         // The same traffic for every canary of a line: only what is wrong with it differs.
-        let _ = name;
-        self.found(&release, runs, size, &[seed, (base * 1e6) as u64])
+        let service = match self.service {
+            Service::Plain(base) => (base * 1e6) as u64,
+            Service::Shop => 0,
+        };
+        self.found(&release, runs, size, &[seed, service])
     }
 
     fn found(&self, release: &dyn Fn() -> Release, runs: u64, size: Size, seed: &[u64]) -> Found {
@@ -259,21 +261,16 @@ impl Found {
             .collect();
         let columns: Vec<String> =
             std::iter::once(&ours).chain(&self.peers).map(|times| shares(times)).collect();
-        let row = &self.row;
-        (shown > 0).then(|| {
-            format!(
-                "{} | {} | {} | {} | {shown} | {}",
-                row.plan.name(),
-                row.base(),
-                row.rps,
-                row.canary.0,
-                columns.join(" | ")
-            )
-        })
+        (shown > 0).then(|| format!("{} | {shown} | {}", self.row.name(), columns.join(" | ")))
     }
 }
 
 impl Row {
+    /// Plan, base, requests per second and canary, as columns.
+    fn name(&self) -> String {
+        format!("{} | {} | {} | {}", self.plan.name(), self.base(), self.rps, self.canary.0)
+    }
+
     fn base(&self) -> String {
         match self.service {
             Service::Plain(base) => format!("{}%", base * 100.0),
@@ -310,11 +307,13 @@ pub fn tables(found: &[Found]) -> (String, Vec<String>) {
 /// `quick` leaves 1,000 requests per second out.
 pub fn print(arguments: &Arguments) -> bool {
     let Arguments { healthy, faulty, seed, quick, .. } = *arguments;
-    let size = Size { healthy, faulty, beside: faulty / 2 };
     let found: Vec<Found> = rows()
         .iter()
-        .filter(|row| !quick || row.rps < 1_000.0)
+        .filter(|row| (!quick || row.rps < 1_000.0) && row.name().contains(&arguments.only))
         .map(|row| {
+            // What is wrong shows sooner where there is more traffic, and a release costs as much more.
+            let faulty = if row.rps < 100.0 { faulty } else { (faulty / 3).max(5) };
+            let size = Size { healthy, faulty, beside: (faulty / 2).max(5) };
             let started = std::time::Instant::now();
             let found = row.run(size, seed);
             eprintln!(
