@@ -12,6 +12,7 @@
 mod band;
 mod errors;
 mod finding;
+mod interval;
 mod lasting;
 mod latency;
 mod missing;
@@ -20,13 +21,15 @@ mod noise;
 mod prior;
 mod query;
 mod ratio;
+mod sides;
 mod state;
 mod trailing;
 
 pub use errors::exclusion_slack_ppm;
 pub(crate) use errors::own_rate;
-pub use prior::Outlook;
 pub(crate) use prior::is_known;
+pub use prior::{Fresh, Outlook};
+pub use sides::Sides;
 pub use state::State;
 
 use taxiway_model::evidence::Window;

@@ -19,6 +19,7 @@ pub mod dependence;
 pub mod golden;
 pub mod judges;
 pub mod latency;
+pub mod look;
 pub mod parallel;
 pub mod power;
 pub mod random;
@@ -81,8 +82,12 @@ fn verdicts(arguments: &Arguments) {
     // An object does not name its scenario, so that without one being asked for they are benchmark B1's.
     let alone = arguments.json.then_some(Scenario::Constant);
     let asked = arguments.scenario.or(alone);
-    let wanted = |group: &cells::Group| asked.is_none_or(|scenario| scenario == group.scenario());
+    let wanted = |group: &cells::Group| {
+        asked.is_none_or(|scenario| scenario == group.scenario())
+            && group.is_of(arguments.base, arguments.rps)
+    };
     for group in cells::groups(arguments.quick).into_iter().filter(wanted) {
+        let group = if arguments.own { group.own() } else { group };
         let outcomes = group.run(size, arguments.seed);
         if arguments.json {
             for outcome in &outcomes {

@@ -5,10 +5,11 @@ use taxiway_decide::environment::{self, Environment};
 use taxiway_engine::View;
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::Hold;
-use taxiway_model::evidence::total;
+use taxiway_model::counts::Counts;
 use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{Instance, InstancePhase, Observed};
 use taxiway_model::plan::Plan;
+use taxiway_model::weight::WeightBp;
 use taxiway_model::time::{ForPeople, Timestamp};
 
 use crate::explain::{coming, judged_now};
@@ -79,9 +80,8 @@ fn of_flight(view: &View, flight: &environment::Flight, now: Timestamp) -> Fligh
     let plan = &flight.plan;
     let current = flight.step.unwrap_or(0);
     let seen = view.seen.as_ref().and_then(|seen| seen.traffic.known());
-    let (canary, baseline) = flight.evidence.sides();
-    let side = |version: &VersionName, classes| {
-        let counts = total(classes);
+    let sides = flight.evidence.sides();
+    let side = |version: &VersionName, counts: Counts| {
         let ready = ready(view, version);
         let wanted = state.workload.replicas.get(version).copied().unwrap_or(0);
         Side::of(version.clone(), &counts, ready, wanted)
@@ -99,14 +99,19 @@ fn of_flight(view: &View, flight: &environment::Flight, now: Timestamp) -> Fligh
         steps: steps(flight),
         weight: seen.map(|seen| seen.weight),
         weight_intended: state.routes.split.weight,
+        // It is given and taken together with the canary's.
+        fresh: match seen {
+            Some(seen) if !seen.weight.is_zero() => state.routes.split.fresh,
+            _ => WeightBp::ZERO,
+        },
         lease_left_ms: seen.map_or(0, |seen| seen.lease_left_ms),
         waiting: view.report.waiting.clone(),
         holds: holds(flight),
         coming: coming::of(view, flight, judgement.as_ref(), now),
         judgement,
         advisory: advisory(plan),
-        canary: Some(side(&plan.version.name, canary)),
-        side_baseline: plan.baseline.as_ref().map(|version| side(version, baseline)),
+        canary: Some(side(&plan.version.name, sides.canary())),
+        side_baseline: flight.compared_with().map(|version| side(&version, sides.baseline())),
         returning: flight.returning.as_ref().map(|returning| Return {
             cause: returning.cause,
             sentence: returning.sentence.clone(),
@@ -143,6 +148,7 @@ fn steps(flight: &environment::Flight) -> Vec<StepView> {
             state,
             header: step.header.is_some(),
             mirror: step.mirror,
+            fresh: flight.fresh_weight(step),
             approval: step.approval,
             bake_ms: step.bake_ms,
             baked_ms: match state {

@@ -78,15 +78,19 @@ pub struct Ranked {
 impl Ranked {
     /// Sums buckets sorted by index; saturates.
     pub fn new(buckets: &[Bucket]) -> Self {
+        Self::of(buckets.iter().copied())
+    }
+
+    /// The same of buckets that come in order; empty ones are left out.
+    pub(crate) fn of(buckets: impl Iterator<Item = Bucket>) -> Self {
+        let most = buckets.size_hint().0;
+        let (mut indices, mut up_to) = (Vec::with_capacity(most), Vec::with_capacity(most));
         let mut sum = 0u64;
-        let (indices, up_to) = buckets
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(index, count)| {
-                sum = sum.saturating_add(*count);
-                (*index, sum)
-            })
-            .unzip();
+        for (index, count) in buckets.filter(|(_, count)| *count > 0) {
+            sum = sum.saturating_add(count);
+            indices.push(index);
+            up_to.push(sum);
+        }
         Self { indices, up_to }
     }
 

@@ -6,6 +6,7 @@
 //! every `u`, so a badly chosen `u` costs power and never validity. Paired in time, so drift and outages shared by both
 //! sides cancel; no quantile is estimated and no minimal sample is needed. The evidences of the quantiles are averaged.
 
+use crate::compact::Compact;
 use crate::histogram::{self, Bucket, Ranked, SCALE};
 use crate::math::{ln, ln_sum};
 use crate::{Arm, Error, Window, exclude, reject};
@@ -16,6 +17,10 @@ pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 /// Weights of [`reject::RATIOS`] (odds of exceeding the threshold): a slower canary doubles the requests beyond the median's
 /// threshold at most, so small ratios count for more than among error rates.
 pub const WEIGHTS: [f64; reject::ALTERNATIVES] = [0.24, 0.2, 0.17, 0.14, 0.15, 0.1];
+
+/// Share of the wealth bet at the start: more than among error rates, since a release that is slow is slow from its first
+/// request on unless the load grows; a late fault still finds the rest.
+pub const FIRST: f64 = 0.85;
 
 /// Requests that the quantile itself counts for in the guess of the share above its threshold.
 const QUANTILE_WEIGHT: f64 = 20.0;
@@ -46,12 +51,21 @@ pub struct State {
 /// The baseline's recent past: what thresholds are chosen from.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Past {
-    /// Baseline values of the current minute, sorted by index.
-    pub recent: Vec<Bucket>,
+    /// Baseline values of the current minute.
+    pub recent: Compact,
     /// Baseline values of the minute before.
-    pub before: Vec<Bucket>,
+    pub before: Compact,
     /// Seconds in `recent`.
     pub recent_s: f64,
+}
+
+/// What the baseline's past says about the next window's requests beyond one quantile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// The threshold: values above this bucket count as slow.
+    pub threshold: i32,
+    /// Share of the baseline's requests that is to be slow.
+    pub share: f64,
 }
 
 /// What a window of latencies says about one quantile.
@@ -82,7 +96,7 @@ impl Test {
         Ok(Self {
             quantiles: quantiles.to_vec(),
             buckets_up: histogram::buckets_up(tolerance, SCALE),
-            worse: reject::Test::new(1.0, 0.0, horizon_s)?.weighted(WEIGHTS)?,
+            worse: reject::Test::new(1.0, 0.0, horizon_s)?.weighted(WEIGHTS)?.first(FIRST)?,
             bad: None,
         })
     }
@@ -118,7 +132,7 @@ impl Test {
     /// Evidence before the first window, with the baseline's latencies of the minute before the canary (sorted scale-6
     /// buckets), so that the first window already has its thresholds.
     pub fn start_after(&self, past: &[Bucket]) -> State {
-        State { past: Past { before: past.to_vec(), ..Past::default() }, ..self.start() }
+        State { past: Past { before: Compact::new(past), ..Past::default() }, ..self.start() }
     }
 
     /// Folds one window in: sorted scale-6 histograms of both sides, `elapsed_s` seconds since the last fold.
@@ -131,29 +145,28 @@ impl Test {
         baseline: &[Bucket],
         elapsed_s: f64,
     ) -> Vec<Option<Exceedance>> {
-        let (past, canary) = (state.past.ranked(), Ranked::new(canary));
-        let counted = self.fold_ranked(state, &past, &canary, &Ranked::new(baseline), elapsed_s);
+        let (expected, canary) = (state.past.expected(&self.quantiles), Ranked::new(canary));
+        let counted = self.fold_ranked(state, &expected, &canary, &Ranked::new(baseline), elapsed_s);
         state.past.remember(baseline, elapsed_s);
         counted
     }
 
-    /// As [`Test::fold`] for a caller that keeps the past, because several tests share it; the state's own is not used.
+    /// As [`Test::fold`] for a caller that keeps the past, because several tests share it, and knows what it lets expect of
+    /// each quantile; the state's own past is not used.
     pub fn fold_ranked(
         &self,
         state: &mut State,
-        past: &Ranked,
+        expected: &[Option<Expected>],
         canary: &Ranked,
         baseline: &Ranked,
         elapsed_s: f64,
     ) -> Vec<Option<Exceedance>> {
         let mut counted = Vec::with_capacity(self.quantiles.len());
-        for (number, q) in self.quantiles.iter().enumerate() {
-            let threshold = threshold(past, *q);
-            let exceedance =
-                threshold.map(|threshold| exceedance(canary, baseline, threshold, self.buckets_up));
+        for (number, expected) in expected.iter().enumerate() {
+            let exceedance = expected.map(|one| exceedance(canary, baseline, one.threshold, self.buckets_up));
             // A window without a threshold still lets the time of the start-time mixture pass.
             let window = exceedance.map_or_else(Window::default, |exceedance| exceedance.window);
-            let base_rate = threshold.map_or(0.0, |threshold| share_above(past, threshold, *q));
+            let base_rate = expected.map_or(0.0, |expected| expected.share);
             self.worse.fold_expecting(&mut state.worse[number], &window, base_rate, elapsed_s);
             if let (Some(bad), Some(not_bad)) = (&self.bad, state.not_bad.get_mut(number)) {
                 bad.fold_expecting(not_bad, &window, base_rate);
@@ -182,15 +195,20 @@ impl Test {
 }
 
 impl Past {
-    /// With running sums, for choosing thresholds.
-    pub fn ranked(&self) -> Ranked {
-        Ranked::new(&histogram::merged(&self.before, &self.recent))
+    /// What it lets expect of the next window beyond each quantile; nothing while there is no past.
+    pub fn expected(&self, quantiles: &[f64]) -> Vec<Option<Expected>> {
+        let past = self.before.ranked_with(&self.recent);
+        let one = |q: &f64| {
+            threshold(&past, *q)
+                .map(|threshold| Expected { threshold, share: share_above(&past, threshold, *q) })
+        };
+        quantiles.iter().map(one).collect()
     }
 
     /// Takes a window of the baseline in; what is older than the last one to two minutes is forgotten.
     pub fn remember(&mut self, baseline: &[Bucket], elapsed_s: f64) {
         self.recent_s += elapsed_s.max(0.0);
-        histogram::merge(&mut self.recent, baseline);
+        self.recent.merge(baseline);
         if self.recent_s >= PAST_S {
             self.before = core::mem::take(&mut self.recent);
             self.recent_s = 0.0;

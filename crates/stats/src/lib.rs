@@ -13,6 +13,7 @@
 pub mod bounds;
 pub mod burn;
 pub mod combine;
+pub mod compact;
 pub mod dispersion;
 pub mod exclude;
 pub mod fewer;

@@ -1,3 +1,5 @@
+use crate::math::exp;
+
 /// Canary requests that close a window. With fewer the share within a window is so noisy that evidence is lost; with more
 /// a verdict waits. Measured on benchmark B1 from 1 to 20: 2 is best where traffic is thin, and the same elsewhere.
 pub const FULL_CANARY: u64 = 2;
@@ -45,6 +47,16 @@ impl Window {
         }
     }
 
+    /// The inverse of [`Window::counts`].
+    pub const fn of_counts([n_c, n_b, x_c, x_b]: [u64; 4]) -> Self {
+        Self::new(n_c, n_b, x_c, x_b)
+    }
+
+    /// Its four counts in the order of [`Window::new`].
+    pub const fn counts(&self) -> [u64; 4] {
+        [self.canary.total, self.baseline.total, self.canary.bad, self.baseline.bad]
+    }
+
     /// Adds the counts of another window to this one; saturates.
     pub fn add(&mut self, other: &Self) {
         for (sum, more) in [(&mut self.canary, &other.canary), (&mut self.baseline, &other.baseline)] {
@@ -57,6 +69,16 @@ impl Window {
     /// requests or after [`FULL_S`] seconds.
     pub fn is_full(&self, open_s: f64) -> bool {
         self.canary.total >= FULL_CANARY || open_s >= FULL_S
+    }
+
+    /// Seconds after which a window closes on average, where the canary has so many requests a second.
+    pub fn expected_s(canary_rps: f64) -> f64 {
+        // FULL_CANARY is 2: open after t seconds with probability e^-m (1 + m), m = t requests expected.
+        let open = |second: u32| {
+            let mean = f64::from(second) * canary_rps.max(0.0);
+            exp(-mean) * (1.0 + mean)
+        };
+        (0..FULL_S as u32).map(open).sum()
     }
 
     /// Whether both sides saw traffic; a window without one of them says nothing about the ratio.

@@ -4,9 +4,9 @@ use super::finding::{self, Figures, Rule, Tests, percent, times};
 use super::noise::Capped;
 use super::prior::Prior;
 use super::ratio::Ratio;
+use super::sides::Strata;
 use super::trailing::Trailing;
 use super::{Question, band};
-use taxiway_model::counts::Counts;
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
@@ -70,15 +70,16 @@ pub(super) struct Evidence {
     excluded: Vec<(u32, exclude::Test, exclude::State)>,
     absolute: Option<(burn::Test, burn::State)>,
     ratio: Ratio,
-    /// Endpoint classes in the order in which they first came: the strata.
-    classes: Vec<String>,
+    /// Of a source that has its own.
+    strata: Strata,
     /// Totals over windows in which both sides had traffic: what a ratio may be taken of.
     paired: Window,
     /// Totals over all windows.
     canary: Arm,
     baseline: Arm,
     judged_ms: u64,
-    trailing: Trailing<Window>,
+    /// The counts of both sides in the time just past.
+    trailing: Trailing<4>,
     /// What cannot be attributed because instances differ that much by themselves.
     noisy: Option<Noisy>,
 }
@@ -144,7 +145,7 @@ impl Evidence {
             excluded: excluded.collect(),
             absolute,
             ratio: Ratio::default(),
-            classes: Vec::new(),
+            strata: Strata::default(),
             paired: Window::default(),
             canary: Arm::default(),
             baseline: Arm::default(),
@@ -154,16 +155,24 @@ impl Evidence {
         }
     }
 
-    /// Endpoint classes are strata: a canary that gets more of the slow or failing endpoint than
-    /// the baseline is compared endpoint by endpoint (Simpson's paradox cannot arise).
+    /// Takes in counts of a source of its own.
     pub(super) fn fold(&mut self, canary: &Classes, baseline: &Classes, span_ms: u64) {
+        let strata = self.strata.of(canary, baseline);
+        self.take(&strata, span_ms);
+    }
+
+    /// Takes in a window by endpoint class, always in the same order. Classes are strata: a canary that
+    /// gets more of the slow or failing endpoint than the baseline is compared endpoint by endpoint
+    /// (Simpson's paradox cannot arise).
+    pub(super) fn take(&mut self, strata: &[Window], span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
-        let (strata, window) = self.strata(canary, baseline);
-        self.tolerance.fold(&strata, elapsed_s);
+        let mut window = Window::default();
+        strata.iter().for_each(|stratum| window.add(stratum));
+        self.tolerance.fold(strata, elapsed_s);
         if let Some(red) = &mut self.red {
-            red.fold(&strata, elapsed_s);
+            red.fold(strata, elapsed_s);
         }
-        self.ratio.fold(&strata, span_ms, self.phi);
+        self.ratio.fold(strata, span_ms, self.phi);
         for (_, test, state) in &mut self.excluded {
             test.fold(state, &window, elapsed_s);
         }
@@ -176,33 +185,14 @@ impl Evidence {
             self.paired.add(&window);
         }
         self.judged_ms += span_ms;
-        self.trailing.push(span_ms, window);
-    }
-
-    /// Both sides by class, always in the same order, and together.
-    fn strata(&mut self, canary: &Classes, baseline: &Classes) -> (Vec<Window>, Window) {
-        for class in canary.keys().chain(baseline.keys()) {
-            if !self.classes.contains(class) {
-                self.classes.push(class.clone());
-            }
-        }
-        let mut whole = Window::default();
-        let strata = self.classes.iter().map(|class| {
-            let stratum = Window { canary: arm(canary.get(class)), baseline: arm(baseline.get(class)) };
-            whole.add(&stratum);
-            stratum
-        });
-        (strata.collect(), whole)
+        self.trailing.push(span_ms, window.counts());
     }
 
     /// Whether the rate of the time just past is above the band, and not by chance.
     fn over(&self, band_ppm: Option<u64>, side: fn(&Window) -> Arm) -> bool {
         let Some(band_ppm) = band_ppm else { return false };
-        let mut sum = Arm::default();
-        for window in self.trailing.iter() {
-            add(&mut sum, side(window));
-        }
-        band::is_above(sum, band_ppm)
+        let recent = Window::of_counts(self.trailing.sum());
+        band::is_above(side(&recent), band_ppm)
     }
 
     /// Whether the canary's rate lies beyond so many times the baseline's and the slack, over
@@ -214,11 +204,8 @@ impl Evidence {
         if beyond(&self.paired) {
             return true;
         }
-        let mut recent = Window::default();
-        for window in self.trailing.iter().filter(|window| window.is_comparable()) {
-            recent.add(window);
-        }
-        beyond(&recent)
+        let comparable = |counts: &[u64; 4]| Window::of_counts(*counts).is_comparable();
+        beyond(&Window::of_counts(self.trailing.sum_where(comparable)))
     }
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
@@ -349,10 +336,6 @@ impl Evidence {
             },
         }
     }
-}
-
-fn arm(counts: Option<&Counts>) -> Arm {
-    counts.map_or_else(Arm::default, |counts| Arm { total: counts.requests, bad: counts.errors() })
 }
 
 fn add(sum: &mut Arm, more: Arm) {

@@ -3,15 +3,17 @@
 
 use super::Question;
 use super::finding::{self, Figures, Rule, Tests, times};
+use super::interval;
 use super::noise::{self, Noise};
 use super::prior::{self, Prior};
+use super::sides::{self, Latencies};
 use super::trailing::Trailing;
-use taxiway_model::counts::Histogram;
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
 use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
-use taxiway_stats::latency::{Exceedance, Past};
+use taxiway_stats::compact::Compact;
+use taxiway_stats::latency::{Exceedance, Expected, Past};
 use taxiway_stats::threshold::Calibrated;
 use taxiway_stats::{Arm, Window, exclude, latency, reject};
 
@@ -42,8 +44,8 @@ pub(super) struct Evidence {
     /// times the baseline's.
     excluded: Vec<(u32, exclude::Test, exclude::State)>,
     /// Over windows in which both sides had traffic, canary first, and over the others.
-    paired: [Vec<Bucket>; 2],
-    alone: [Vec<Bucket>; 2],
+    paired: [Compact; 2],
+    alone: [Compact; 2],
     /// Requests, and those slower than the tail's threshold.
     slow: Window,
     judged_ms: u64,
@@ -61,15 +63,20 @@ struct Compared {
     state: latency::State,
     ln_evidence: f64,
     counted: Vec<Window>,
-    recent: Trailing<Vec<Window>>,
+    /// Of the time just past: requests and slow ones of both sides ([`flat`]) for each quantile.
+    recent: Trailing<RECENT>,
 }
+
+/// Four counts for each quantile.
+const RECENT: usize = 4 * latency::QUANTILES.len();
 
 /// Requests above the absolute bands in the time just past, canary first.
 #[derive(Debug, Clone, PartialEq)]
 struct Bands {
     /// Buckets of the hold and of the rollback band; what lies above them is above the band.
     above: [Option<i32>; 2],
-    recent: Trailing<[[Arm; 2]; 2]>,
+    /// Requests of both sides, those above the hold band, those above the rollback band.
+    recent: Trailing<6>,
 }
 
 impl Evidence {
@@ -97,19 +104,19 @@ impl Evidence {
                 .expect("the ratio is clamped to what the test takes");
             (rule.ratio_bp, test, test.start())
         });
-        let past = prior.map(|prior| buckets(&prior.seen(metric).latency)).unwrap_or_default();
+        let past = prior.map(|prior| sides::buckets(&prior.seen(metric).latency)).unwrap_or_default();
         let noise = known.map_or_else(Noise::new, Noise::known);
-        let threshold = prior::latency_threshold(finding::alpha(policy, metric), prior);
+        let threshold = prior::latency_threshold(finding::alpha(policy, metric), metric, prior);
         let part = if known == Some(1.0) { WINDOW_PART_CALM } else { WINDOW_PART };
         Self {
             tolerance: compared(metric.tolerance_bp),
             red: (policy.profile != Profile::Strict).then(|| compared(metric.red_bp)),
             threshold,
             windows: 0,
-            past: Past { before: past, ..Past::default() },
+            past: Past { before: Compact::new(&past), ..Past::default() },
             excluded: excluded.collect(),
-            paired: [Vec::new(), Vec::new()],
-            alone: [Vec::new(), Vec::new()],
+            paired: <[Compact; 2]>::default(),
+            alone: <[Compact; 2]>::default(),
             slow: Window::default(),
             judged_ms: 0,
             bands: Bands::of(metric),
@@ -118,15 +125,19 @@ impl Evidence {
         }
     }
 
+    /// Takes in answers of a source of its own.
     pub(super) fn fold(&mut self, canary: &Classes, baseline: &Classes, span_ms: u64) {
+        self.take(&Latencies::of(canary, baseline), span_ms);
+    }
+
+    /// Takes in a window.
+    pub(super) fn take(&mut self, Latencies { buckets, ranked }: &Latencies, span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
-        let sides = [together(canary), together(baseline)];
-        let ranked = [Ranked::new(&sides[0]), Ranked::new(&sides[1])];
-        let past = self.past.ranked();
+        let expected = self.past.expected(self.tolerance.test.quantiles());
         let phi = self.noise.iter().map(Noise::phi).fold(1.0, f64::max);
-        let counted = self.tolerance.fold(&past, &ranked, phi, self.cap, elapsed_s);
+        let counted = self.tolerance.fold(&expected, ranked, phi, self.cap, elapsed_s);
         if let Some(red) = &mut self.red {
-            red.fold(&past, &ranked, phi, self.cap, elapsed_s);
+            red.fold(&expected, ranked, phi, self.cap, elapsed_s);
         }
         let quantiles = self.tolerance.test.quantiles();
         for ((noise, exceedance), q) in self.noise.iter_mut().zip(&counted).zip(quantiles) {
@@ -141,20 +152,28 @@ impl Evidence {
             }
             self.slow.add(&exceedance.window);
         }
-        self.bands.fold(&ranked, span_ms);
-        self.past.remember(&sides[1], elapsed_s);
+        self.bands.fold(ranked, span_ms);
+        self.past.remember(&buckets[1], elapsed_s);
         let both = ranked.iter().all(|side| side.total() > 0);
         self.windows = self.windows.saturating_add(u32::from(both));
         let sums = if both { &mut self.paired } else { &mut self.alone };
-        for (sum, side) in sums.iter_mut().zip(&sides) {
-            histogram::merge(sum, side);
+        for (sum, side) in sums.iter_mut().zip(buckets) {
+            sum.merge(side);
         }
         self.judged_ms += span_ms;
     }
 
+    /// How clustered the requests beyond a quantile are, by the nearest that is watched.
+    fn phi_at(&self, q: f64) -> f64 {
+        let far = |known: f64| (known - q).abs();
+        let watched = self.tolerance.test.quantiles().iter().zip(&self.noise);
+        let nearest = watched.min_by(|(a, _), (b, _)| far(**a).total_cmp(&far(**b)));
+        nearest.map_or(1.0, |(_, noise)| noise.phi())
+    }
+
     /// Everything that a side answered.
     fn all(&self, side: usize) -> Vec<Bucket> {
-        histogram::merged(&self.paired[side], &self.alone[side])
+        histogram::merged(&self.paired[side].buckets(), &self.alone[side].buckets())
     }
 
     fn tests(&self, policy: &AnalysisPolicy, metric: &MetricPolicy, question: Question) -> Tests {
@@ -182,9 +201,10 @@ impl Evidence {
     /// red is not tested.
     fn estimate_red(&self, times: f64) -> bool {
         let Some(red) = &self.red else {
+            let [canary, baseline] = [self.paired[0].buckets(), self.paired[1].buckets()];
             return self.tolerance.test.quantiles().iter().any(|q| {
-                let enough = histogram::total(&self.paired[0]) as f64 * (1.0 - q) >= SLOW_MIN as f64;
-                let pair = value_us(&self.paired[0], *q).zip(value_us(&self.paired[1], *q));
+                let enough = self.paired[0].total() as f64 * (1.0 - q) >= SLOW_MIN as f64;
+                let pair = value_us(&canary, *q).zip(value_us(&baseline, *q));
                 enough && pair.is_some_and(|(c, b)| c as f64 > times * b as f64)
             });
         };
@@ -211,7 +231,8 @@ impl Evidence {
         let tests = self.tests(policy, metric, question);
         let rule = tests.rule(policy.profile, metric);
         let q = quantile(metric);
-        let pair = value_us(&self.paired[0], q).zip(value_us(&self.paired[1], q));
+        let paired = [self.paired[0].buckets(), self.paired[1].buckets()];
+        let pair = value_us(&paired[0], q).zip(value_us(&paired[1], q));
         let [canary, baseline] = [self.all(0), self.all(1)];
         let side = |all: &[Bucket], bad| SideFinding {
             requests: histogram::total(all),
@@ -222,17 +243,24 @@ impl Evidence {
             canary: side(&canary, self.slow.canary.bad),
             baseline: (!baseline.is_empty()).then(|| side(&baseline, self.slow.baseline.bad)),
             ratio: pair.map(|(c, b)| c as f64 / b.max(1) as f64),
-            interval: None,
+            interval: interval::of_quantiles(&paired[0], &paired[1], q, self.phi_at(q)),
             judged_ms: self.judged_ms,
         };
-        figures.finding(metric, rule, &tests, self.sentence(rule, metric, question, &canary))
+        figures.finding(metric, rule, &tests, self.sentence(rule, metric, question, &paired, &canary))
     }
 
-    fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question, canary: &[Bucket]) -> String {
+    fn sentence(
+        &self,
+        rule: Rule,
+        metric: &MetricPolicy,
+        question: Question,
+        paired: &[Vec<Bucket>; 2],
+        canary: &[Bucket],
+    ) -> String {
         let q = quantile(metric);
         let ms = |histogram: &[Bucket]| value_us(histogram, q).map_or("none".to_owned(), in_ms);
         let values =
-            format!("p{} canary {} against baseline {}", q * 100.0, ms(&self.paired[0]), ms(&self.paired[1]));
+            format!("p{} canary {} against baseline {}", q * 100.0, ms(&paired[0]), ms(&paired[1]));
         let band = |us: Option<u64>| in_ms(us.unwrap_or_default());
         match rule {
             Rule::OverRollbackBand => {
@@ -278,7 +306,7 @@ impl Compared {
     /// Folds a window with its information divided by `phi` and its weight capped.
     fn fold(
         &mut self,
-        past: &Ranked,
+        expected: &[Option<Expected>],
         [canary, baseline]: &[Ranked; 2],
         phi: f64,
         cap: f64,
@@ -289,9 +317,9 @@ impl Compared {
         let counted = if phi > 1.0 {
             let dispersed = self.test.clone().dispersed(phi);
             let dispersed = dispersed.expect("the dispersion is clamped to what the test takes");
-            dispersed.fold_ranked(&mut self.state, past, canary, baseline, elapsed_s)
+            dispersed.fold_ranked(&mut self.state, expected, canary, baseline, elapsed_s)
         } else {
-            self.test.fold_ranked(&mut self.state, past, canary, baseline, elapsed_s)
+            self.test.fold_ranked(&mut self.state, expected, canary, baseline, elapsed_s)
         };
         for (state, before) in self.state.worse.iter_mut().zip(before) {
             noise::capped(&single, before, state, cap);
@@ -303,7 +331,7 @@ impl Compared {
             for (sum, window) in self.counted.iter_mut().zip(&windows) {
                 sum.add(window);
             }
-            self.recent.push((elapsed_s * 1e3) as u64, windows);
+            self.recent.push((elapsed_s * 1e3) as u64, flat(&windows));
         }
         counted
     }
@@ -312,14 +340,22 @@ impl Compared {
     /// time just past: more than the baseline's share is slower than the scaled threshold.
     fn estimate_beyond(&self) -> bool {
         let beyond = |seen: &Window| seen.canary.bad >= SLOW_MIN && seen.canary.rate() > seen.baseline.rate();
-        let mut recent = vec![Window::default(); self.counted.len()];
-        for windows in self.recent.iter() {
-            for (sum, window) in recent.iter_mut().zip(windows) {
-                sum.add(window);
-            }
-        }
-        self.counted.iter().chain(&recent).any(beyond)
+        self.counted.iter().any(beyond) || windows(self.recent.sum()).iter().any(beyond)
     }
+}
+
+/// The counts of a window for each quantile, as [`Trailing`] takes them.
+fn flat(windows: &[Window]) -> [u64; RECENT] {
+    let mut counts = [0; RECENT];
+    for (four, window) in counts.as_chunks_mut::<4>().0.iter_mut().zip(windows) {
+        *four = window.counts();
+    }
+    counts
+}
+
+/// The inverse of [`flat`].
+fn windows(counts: [u64; RECENT]) -> Vec<Window> {
+    counts.as_chunks::<4>().0.iter().map(|four| Window::of_counts(*four)).collect()
 }
 
 impl Bands {
@@ -335,28 +371,24 @@ impl Bands {
         if self.above == [None, None] {
             return;
         }
-        let count = |above: Option<i32>| {
-            let arm = |side: &Ranked| Arm {
-                total: side.total(),
-                bad: above.map_or(0, |bucket| side.above(bucket)),
-            };
-            [arm(&sides[0]), arm(&sides[1])]
-        };
-        self.recent.push(span_ms, self.above.map(count));
+        let above = |band: usize, side: &Ranked| self.above[band].map_or(0, |bucket| side.above(bucket));
+        let [canary, baseline] = sides;
+        let counts = [
+            canary.total(),
+            baseline.total(),
+            above(0, canary),
+            above(0, baseline),
+            above(1, canary),
+            above(1, baseline),
+        ];
+        self.recent.push(span_ms, counts);
     }
 
     /// Whether quantile `q` of a side's requests of the time just past lies above a band.
     fn over(&self, band: usize, side: usize, q: f64) -> bool {
-        if self.above[band].is_none() {
-            return false;
-        }
-        let mut sum = Arm::default();
-        for counted in self.recent.iter() {
-            let more = counted[band][side];
-            sum.total = sum.total.saturating_add(more.total);
-            sum.bad = sum.bad.saturating_add(more.bad);
-        }
-        sum.total >= BAND_REQUESTS_MIN && sum.rate() > 1.0 - q
+        let counts = self.recent.sum();
+        let sum = Arm { total: counts[side], bad: counts[2 + 2 * band + side] };
+        self.above[band].is_some() && sum.total >= BAND_REQUESTS_MIN && sum.rate() > 1.0 - q
     }
 }
 
@@ -367,20 +399,6 @@ fn quantile(metric: &MetricPolicy) -> f64 {
         }
         _ => 0.95,
     }
-}
-
-/// All endpoint classes in one.
-fn together(classes: &Classes) -> Vec<Bucket> {
-    let mut sum = Vec::new();
-    for counts in classes.values() {
-        let more = buckets(&counts.latency);
-        sum = if sum.is_empty() { more } else { histogram::merged(&sum, &more) };
-    }
-    sum
-}
-
-fn buckets(histogram: &Histogram) -> Vec<Bucket> {
-    histogram.buckets.iter().map(|(index, count)| (i32::from(*index), *count)).collect()
 }
 
 fn value_us(histogram: &[Bucket], q: f64) -> Option<u64> {

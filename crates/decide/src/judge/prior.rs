@@ -7,7 +7,7 @@ use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::weight::WeightBp;
-use taxiway_stats::dispersion;
+use taxiway_stats::{Window, dispersion};
 use taxiway_stats::threshold::{Calibrated, Forecast};
 
 use super::finding;
@@ -34,6 +34,17 @@ pub struct Outlook {
     pub compared_ms: u64,
     /// The fewest canary instances it is compared with.
     pub canary_instances: u32,
+    /// The fresh baseline it is compared with; none where that is all that ran before.
+    pub fresh: Option<Fresh>,
+}
+
+/// What a plan says of a fresh baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fresh {
+    /// The fewest instances it has.
+    pub instances: u32,
+    /// The share of all requests that it and the canary have together, where all steps have the same.
+    pub both: Option<WeightBp>,
 }
 
 impl Outlook {
@@ -46,13 +57,24 @@ impl Outlook {
                 .filter(move |step| plan.baseline.is_some() && step.analysis && live(step.weight))
         };
         let by_weight = plan.steps.iter().all(|step| step.header.is_none() && step.mirror == WeightBp::ZERO);
-        let weights = || compared().map(|step| step.weight);
+        // Of the requests of both sides: a fresh baseline has only as many as the canary.
+        let weights = || compared().map(|step| step.weight.among(plan.fresh_weight(step)));
         let shares = weights().min().zip(weights().max()).filter(|_| by_weight);
+        let both = || {
+            compared().filter_map(|step| {
+                WeightBp::new(step.weight.bp() + plan.fresh_weight(step).bp()).ok()
+            })
+        };
+        let fresh = plan.wants_fresh().then(|| Fresh {
+            instances: compared().map(|step| plan.fresh_instances(step)).min().unwrap_or(1),
+            both: both().min().filter(|least| both().all(|other| other == *least)),
+        });
         let replicas = plan.version.target.replicas;
         Self {
             shares: shares.map(|(least, most)| [least, most]),
             compared_ms: compared().map(|step| step.bake_ms).sum(),
             canary_instances: compared().map(|step| step.canary_instances(replicas)).min().unwrap_or(1),
+            fresh,
         }
     }
 
@@ -98,8 +120,17 @@ impl Prior<'_> {
     pub(super) fn attributable(&self, alpha: f64) -> f64 {
         let tau = self.normal.instance_noise_milli.unwrap_or(0) as f64 / 1e3;
         let canary = u64::from(self.outlook.canary_instances);
-        dispersion::attributable(1.0, tau.min(5.0), canary, u64::from(self.normal.instances), alpha)
+        let baseline = self.outlook.fresh.map_or(self.normal.instances, |fresh| fresh.instances);
+        dispersion::attributable(1.0, tau.min(5.0), canary, u64::from(baseline), alpha)
             .clamp(1.0, 1e3)
+    }
+
+    /// Requests a second that both sides of the comparison will have together. Beside a fresh baseline
+    /// that is a part of all; none where that part grows from step to step.
+    fn compared_rps(&self, metric: &MetricPolicy) -> Option<f64> {
+        let both = self.outlook.fresh.map_or(Some(WeightBp::ALL), |fresh| fresh.both)?;
+        let all = self.seen(metric).requests as f64 * 1e3 / self.normal.span_ms.max(1) as f64;
+        Some(all * f64::from(both.bp()) / 1e4).filter(|rps| *rps > 0.0)
     }
 
     /// When evidence of failures against a tolerated ratio is enough.
@@ -117,25 +148,27 @@ impl Prior<'_> {
         if !independent || metric.slack_ppm > 0 || self.normal.span_ms == 0 {
             return Calibrated::none(alpha);
         }
-        let rps = self.seen(metric).requests as f64 * 1e3 / self.normal.span_ms as f64;
+        let Some(rps) = self.compared_rps(metric) else { return Calibrated::none(alpha) };
         let horizon_s = self.outlook.horizon_s();
-        let forecast = Forecast {
-            shares: shares.map(|share| f64::from(share.bp()) / 1e4),
-            errors: rate * rps * horizon_s,
-            windows: horizon_s,
-        };
+        let shares = shares.map(|share| f64::from(share.bp()) / 1e4);
+        // The largest share closes windows the soonest, and the more windows the more must be asked for.
+        let windows = horizon_s / Window::expected_s(rps * shares[0].max(shares[1]));
+        let forecast = Forecast { shares, errors: rate * rps * horizon_s, windows: windows.max(1.0) };
         Calibrated::new(alpha, theta, &forecast).unwrap_or_else(|_| Calibrated::none(alpha))
     }
 }
 
 /// When evidence of slowness is enough: calibrated where the profile has seen slow requests come
 /// independently of each other, and the plan knows the share; else Ville's.
-pub(super) fn latency_threshold(alpha: f64, prior: Option<Prior<'_>>) -> Calibrated {
+pub(super) fn latency_threshold(alpha: f64, metric: &MetricPolicy, prior: Option<Prior<'_>>) -> Calibrated {
+    let calibrated = |prior: Prior<'_>| {
+        let shares = prior.outlook.shares?.map(|share| f64::from(share.bp()) / 1e4);
+        let rps = prior.compared_rps(metric)?;
+        let windows = prior.outlook.horizon_s() / Window::expected_s(rps * shares[0].max(shares[1]));
+        Calibrated::latency(alpha, shares, rps, windows).ok()
+    };
     let calm = prior.filter(|prior| prior.slow_dispersion() == Some(1.0));
-    let known = calm.and_then(|prior| prior.outlook.shares.map(|shares| (shares, prior.outlook.horizon_s())));
-    let Some((shares, windows)) = known else { return Calibrated::none(alpha) };
-    let shares = shares.map(|share| f64::from(share.bp()) / 1e4);
-    Calibrated::latency(alpha, shares, windows).unwrap_or_else(|_| Calibrated::none(alpha))
+    calm.and_then(calibrated).unwrap_or_else(|| Calibrated::none(alpha))
 }
 
 fn known_dispersion(milli: Option<u64>) -> Option<f64> {

@@ -1,9 +1,9 @@
 //! The judge's state: evidence folded window by window.
 
 use super::prior::{Outlook, Prior};
+use super::sides::{Latencies, Seen, Sides};
 use super::{Question, errors, lasting, latency, missing, more, query};
-use std::borrow::Cow;
-use taxiway_model::evidence::{self, Classes, Window};
+use taxiway_model::evidence::{Classes, Window};
 use taxiway_model::ids::Digest;
 use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
@@ -17,8 +17,7 @@ pub struct State {
     metrics: Vec<Evidence>,
     missing: Vec<missing::Track>,
     lasting: Vec<lasting::Track>,
-    canary: Classes,
-    baseline: Classes,
+    sides: Sides,
     windows: u32,
     digest: Digest,
     requests: (u64, u64),
@@ -60,12 +59,30 @@ impl Evidence {
         }
     }
 
-    fn fold(&mut self, window: &Window, policy: &AnalysisPolicy, metric: &MetricPolicy, weight: WeightBp) {
-        let canary = || of_interest(&window.canary, metric);
-        let baseline = || of_interest(&window.baseline, metric);
+    /// Takes a window in; `sides` are those that `seen` was put together by.
+    fn fold(
+        &mut self,
+        (window, seen, sides): (&Window, &Seen, &Sides),
+        policy: &AnalysisPolicy,
+        metric: &MetricPolicy,
+        weight: WeightBp,
+    ) {
         match self {
-            Self::Errors(evidence) => evidence.fold(&canary(), &baseline(), window.span_ms),
-            Self::Latency(evidence) => evidence.fold(&canary(), &baseline(), window.span_ms),
+            Self::Errors(evidence) => {
+                let place = metric.endpoint.as_ref().map(|class| sides.place(class));
+                let strata = match place {
+                    None => &seen.strata[..],
+                    Some(place) => place.map_or(&[][..], |place| &seen.strata[place..=place]),
+                };
+                evidence.take(strata, window.span_ms);
+            }
+            Self::Latency(evidence) => match &metric.endpoint {
+                None => evidence.take(&seen.latencies, window.span_ms),
+                Some(class) => {
+                    let latencies = Latencies::of_class(class, &window.canary, &window.baseline);
+                    evidence.take(&latencies, window.span_ms);
+                }
+            },
             Self::Query(evidence) => {
                 if let Some(sample) = window.metrics.get(&metric.name) {
                     evidence.fold(metric, sample, window.span_ms);
@@ -112,13 +129,6 @@ impl Evidence {
     }
 }
 
-/// The endpoint classes that a metric looks at.
-fn of_interest<'a>(classes: &'a Classes, metric: &MetricPolicy) -> Cow<'a, Classes> {
-    let Some(name) = &metric.endpoint else { return Cow::Borrowed(classes) };
-    let found = classes.get_key_value(name);
-    Cow::Owned(found.map(|(class, counts)| (class.clone(), counts.clone())).into_iter().collect())
-}
-
 /// Requests and failed requests of all classes.
 fn tally(classes: &Classes) -> (u64, u64) {
     classes.values().fold((0, 0), |(requests, errors), counts| {
@@ -158,8 +168,7 @@ impl State {
             metrics: metrics.collect(),
             missing: vec![missing::Track::default(); policy.metrics.len()],
             lasting: vec![lasting::Track::default(); policy.metrics.len()],
-            canary: Classes::new(),
-            baseline: Classes::new(),
+            sides: Sides::default(),
             windows: 0,
             digest: Digest::of(b""),
             requests: (0, 0),
@@ -167,7 +176,7 @@ impl State {
         }
     }
 
-    /// Takes one window in. `weight` is the canary's share during it.
+    /// Takes one window in. `weight` is the canary's share of the traffic during it.
     pub fn fold(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
         let mut link = self.digest.0.to_vec();
         link.extend(serde_json::to_vec(window).expect("a window is plain data with string keys"));
@@ -178,6 +187,7 @@ impl State {
     /// Takes one window in without chaining its digest, for evidence that is not on record.
     pub fn take(&mut self, policy: &AnalysisPolicy, window: &Window, weight: WeightBp) {
         self.windows = window.number;
+        let weight = window.share(weight);
         let (canary, baseline) = (tally(&window.canary), tally(&window.baseline));
         self.requests.0 = self.requests.0.saturating_add(canary.0);
         self.requests.1 = self.requests.1.saturating_add(canary.1);
@@ -187,8 +197,7 @@ impl State {
             }
             return;
         }
-        evidence::merge(&mut self.canary, &window.canary);
-        evidence::merge(&mut self.baseline, &window.baseline);
+        let seen = self.sides.take(&window.canary, &window.baseline);
         if baseline.0 > 0 {
             let expected = i128::from(canary.0) * i128::from(baseline.1) * 1_000 / i128::from(baseline.0);
             let excess = i128::from(canary.1) * 1_000 - expected;
@@ -201,7 +210,7 @@ impl State {
                 evidence.get_to_know(metric, window);
                 continue;
             }
-            evidence.fold(window, policy, metric, weight);
+            evidence.fold((window, &seen, &self.sides), policy, metric, weight);
             missing.fold(metric, window);
             let silent = metric.measure.is_query() && !window.metrics.contains_key(&metric.name);
             if metric.lasting.is_some() && !silent {
@@ -278,9 +287,9 @@ impl State {
         self.requests
     }
 
-    /// What both sides answered so far, canary first, warm-up excluded.
-    pub fn sides(&self) -> (&Classes, &Classes) {
-        (&self.canary, &self.baseline)
+    /// What both sides answered so far, warm-up excluded.
+    pub fn sides(&self) -> &Sides {
+        &self.sides
     }
 
     /// Failed requests of the canary beyond what the baseline's rate would have given.

@@ -1,6 +1,6 @@
 //! Evidence: when a window is closed, and whether a step has had enough.
 
-use super::{Draft, Situation};
+use super::{Draft, Situation, fresh};
 use crate::environment::Flight;
 use crate::judge::{self, WINDOW_MS_MAX};
 use taxiway_model::decision::WaitingOn;
@@ -31,6 +31,7 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         warm_up: warming_up(situation, flight),
         canary,
         baseline,
+        fresh: situation.state.routes.split.fresh,
         metrics: measured(situation),
         gauges: gauges(situation, flight, index),
     };
@@ -69,7 +70,7 @@ fn gauges(situation: &Situation<'_>, flight: &Flight, index: u16) -> Gauges {
         };
         running.map(gauge).collect()
     };
-    let baseline = flight.plan.baseline.as_ref().map(of);
+    let baseline = flight.compared_with().as_ref().map(of);
     Gauges { canary: of(&flight.plan.version.name), baseline: baseline.unwrap_or_default() }
 }
 
@@ -86,15 +87,21 @@ fn sides(situation: &Situation<'_>, flight: &Flight, traffic: &TrafficStatus) ->
     });
     let canary =
         if mirror { of(&traffic.mirrored_since_window, version) } else { of(&traffic.since_window, version) };
-    let baseline = situation.state.stable.as_ref().map(|stable| of(&traffic.since_window, stable));
+    let baseline = situation.state.stable.as_ref().map(|stable| {
+        let fresh = !situation.state.routes.split.fresh.is_zero();
+        let version = if fresh { stable.fresh() } else { stable.clone() };
+        of(&traffic.since_window, &version)
+    });
     (canary, baseline.unwrap_or_default())
 }
 
-/// Whether the youngest canary instance is still within its warm-up.
+/// Whether the youngest instance of the canary, or of a fresh baseline, is still within its warm-up.
 fn warming_up(situation: &Situation<'_>, flight: &Flight) -> bool {
     let warm_up_ms = flight.plan.analysis.warm_up_ms;
     let Observed::Known(status) = &situation.seen.workload else { return false };
-    let youngest = status.ready(&flight.plan.version.name).filter_map(|instance| instance.ready_since).max();
+    let fresh = flight.compared_with().filter(VersionName::is_fresh);
+    let of = |version| status.ready(version).filter_map(|instance| instance.ready_since).max();
+    let youngest = of(&flight.plan.version.name).max(fresh.as_ref().and_then(of));
     warm_up_ms > 0 && youngest.is_some_and(|since| situation.now.since_ms(since) < warm_up_ms)
 }
 
@@ -163,8 +170,13 @@ fn waiting_for_time(situation: &Situation<'_>, flight: &Flight, step: &Step, dra
             ForPeople(flight.bake_ms),
             ForPeople(step.bake_ms)
         );
-        draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence });
+        draft.events.push(Event::HoldBegan { why: short_of_evidence(situation, flight), sentence });
     }
+}
+
+/// What a person is asked for when evidence does not come.
+fn short_of_evidence(situation: &Situation<'_>, flight: &Flight) -> Hold {
+    if fresh::is_down(situation, flight) { Hold::FreshBaseline } else { Hold::Evidence }
 }
 
 /// Too little evidence after the extension: more traffic where the harm budget allows it, else a person.
@@ -183,17 +195,30 @@ fn ask(flight: &Flight, index: u16, sentence: &str, draft: &mut Draft) {
 }
 
 /// Failed requests the next step may cost if the canary is as bad as has not been excluded: what it
-/// has cost, and the upper end of its ratio over the next step's share of the traffic.
+/// has cost beyond the baseline's rate, and so much of the next step's share of the traffic as the
+/// upper end of its own rate lies above the baseline's.
 fn expected_harm(flight: &Flight, index: u16) -> u64 {
-    let (canary, baseline) = flight.evidence.sides();
-    let (canary, baseline) = (total(canary), total(baseline));
+    let sides = flight.evidence.sides();
+    let (canary, baseline) = (sides.canary(), sides.baseline());
     let seen = canary.requests + baseline.requests;
     let (Some(step), Some(next)) = (flight.plan.step(index), flight.plan.step(index + 1)) else {
         return u64::MAX;
     };
-    let seen_ms = flight.bake_ms.max(1);
-    let coming = seen.saturating_mul(next.bake_ms.max(step.bake_ms)) / seen_ms;
+    // Requests are of all steps so far, and so is the time: each had its own at least.
+    let earlier = flight.plan.steps.iter().take(usize::from(index)).filter(|step| step.analysis);
+    let seen_ms = (earlier.map(|step| step.bake_ms).sum::<u64>() + flight.bake_ms).max(1);
+    // Beside a fresh baseline both sides together are not all there is.
+    let both = match flight.fresh_weight(step) {
+        WeightBp::ZERO => 10_000,
+        fresh => u64::from(step.weight.bp()) + u64::from(fresh.bp()),
+    };
+    let coming =
+        seen.saturating_mul(next.bake_ms.max(step.bake_ms)) / seen_ms * 10_000 / both.clamp(1, 10_000);
     let exposed = coming.saturating_mul(u64::from(next.weight.bp())) / 10_000;
-    let errors = canary.errors() + 3;
-    flight.evidence.excess_errors() + exposed.saturating_mul(errors) / canary.requests.max(1)
+    // Two standard errors and the rule of three: with none seen, three may have been due.
+    let worst = u128::from(canary.errors() + 2 * canary.errors().isqrt() + 3);
+    let (of, baseline_of) = (u128::from(canary.requests.max(1)), u128::from(baseline.requests.max(1)));
+    let beyond = (worst * baseline_of).saturating_sub(u128::from(baseline.errors()) * of);
+    let coming = u128::from(exposed) * beyond / (of * baseline_of);
+    flight.evidence.excess_errors().saturating_add(u64::try_from(coming).unwrap_or(u64::MAX))
 }

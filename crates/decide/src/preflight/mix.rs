@@ -1,6 +1,6 @@
 //! Does the canary get the same kind of requests as the baseline?
 
-use taxiway_model::evidence::{Classes, total};
+use std::collections::BTreeMap;
 
 /// Requests of either side below which a mix is not compared.
 const REQUESTS_MIN: u64 = 500;
@@ -22,21 +22,20 @@ pub fn is_told(warnings: &[String]) -> bool {
 
 /// Says how the mix of endpoints differs, once it does beyond chance and beyond what matters: the
 /// share of requests that lie elsewhere (total variation).
-pub fn differs(canary: &Classes, baseline: &Classes) -> Option<String> {
-    let (of_canary, of_baseline) = (total(canary).requests, total(baseline).requests);
+///
+/// `requests`: of canary and baseline by class.
+pub fn differs<'a>(requests: impl Iterator<Item = (&'a str, [u64; 2])>) -> Option<String> {
+    let classes: BTreeMap<&str, [u64; 2]> = requests.collect();
+    let all = |side: usize| classes.values().map(|counts| counts[side]).sum::<u64>();
+    let (of_canary, of_baseline) = (all(0), all(1));
     if of_canary < REQUESTS_MIN || of_baseline < REQUESTS_MIN {
         return None;
     }
-    let mut names: Vec<&String> = canary.keys().chain(baseline.keys()).collect();
-    names.sort();
-    names.dedup();
-    let share = |classes: &Classes, name: &String, all: u64| {
-        classes.get(name).map_or(0, |counts| counts.requests) as f64 / all as f64
-    };
-    let shares = names
-        .into_iter()
-        .map(|name| (name, share(canary, name, of_canary), share(baseline, name, of_baseline)));
-    let shares: Vec<(&String, f64, f64)> = shares.collect();
+    let share = |count: u64, all: u64| count as f64 / all as f64;
+    let shares: Vec<(&str, f64, f64)> = classes
+        .iter()
+        .map(|(name, [canary, baseline])| (*name, share(*canary, of_canary), share(*baseline, of_baseline)))
+        .collect();
     let apart: f64 = shares.iter().map(|(_, a, b)| (a - b).abs()).sum::<f64>() / 2.0;
     // The endpoint of which the canary gets too little matters most.
     let (name, a, b) = shares.into_iter().max_by(|x, y| (x.2 - x.1).total_cmp(&(y.2 - y.1)))?;
@@ -55,24 +54,21 @@ pub fn differs(canary: &Classes, baseline: &Classes) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::differs;
-    use taxiway_model::counts::Counts;
-    use taxiway_model::evidence::Classes;
 
-    fn classes(api: u64, other: u64) -> Classes {
-        let of = |requests| Counts { requests, ..Counts::default() };
-        Classes::from([("api".to_owned(), of(api)), ("other".to_owned(), of(other))])
+    fn classes(api: [u64; 2], other: [u64; 2]) -> Option<String> {
+        differs([("api", api), ("other", other)].into_iter())
     }
 
     #[test]
     fn only_a_mix_that_differs_surely_and_much_is_worth_a_word() {
-        assert_eq!(differs(&classes(700, 300), &classes(70_000, 30_000)), None);
-        assert_eq!(differs(&classes(40, 60), &classes(70_000, 30_000)), None, "too few to say");
+        assert_eq!(classes([700, 70_000], [300, 30_000]), None);
+        assert_eq!(classes([40, 70_000], [60, 30_000]), None, "too few to say");
         assert_eq!(
-            differs(&classes(68_000, 32_000), &classes(700_000, 300_000)),
+            classes([68_000, 700_000], [32_000, 300_000]),
             None,
             "too little to matter"
         );
-        let said = differs(&classes(400, 600), &classes(70_000, 30_000)).unwrap();
+        let said = classes([400, 70_000], [600, 30_000]).unwrap();
         assert!(said.contains("api is 40% of its requests and 70% of the baseline's"), "{said}");
     }
 }

@@ -7,7 +7,7 @@
 //! burns now, the test that it is not chance. Beside that the canary is compared with the baseline.
 
 use super::super::finding::{self, milli, percent, ratio_bp};
-use super::super::{Question, errors};
+use super::super::{Question, errors, interval as shown};
 use super::one_sided::Trail;
 use taxiway_model::counts::Counts;
 use taxiway_model::evidence::{Classes, total};
@@ -15,7 +15,8 @@ use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{AnalysisPolicy, Counter, Measure, MetricPolicy, POINT_MS};
 use taxiway_model::time::ForPeople;
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
-use taxiway_stats::{Arm, Window, burn, interval};
+use taxiway_stats::starts::{Starts, Wealth};
+use taxiway_stats::{Arm, Window, burn};
 
 /// A burn at which the baseline itself is an incident.
 const BASELINE_FAILS: f64 = 14.4;
@@ -23,13 +24,34 @@ const BASELINE_FAILS: f64 = 14.4;
 /// How long a burn must go on to count as burning now, at most.
 const NOW_MS: u64 = 300_000;
 
-/// How sure the lower end of a burn must be before it crosses the hold band.
-const BAND_CONFIDENCE: f64 = 0.999;
-
 /// Tests of the canary's burn, each at its part of the false-alarm rate.
 const TESTS: f64 = 4.0;
 
 type Tested = (burn::Test, burn::State);
+
+/// A test of the hold band, also for a burn that begins late; it holds at every look.
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    rate: f64,
+    starts: Starts<{ burn::FACTORS.len() }>,
+    wealth: Wealth<{ burn::FACTORS.len() }>,
+}
+
+impl Held {
+    fn new(rate: f64, horizon_s: f64) -> Self {
+        let starts = Starts::new([1.0; burn::FACTORS.len()], horizon_s);
+        Self { rate: rate.clamp(1e-9, 1.0), starts, wealth: starts.start() }
+    }
+
+    fn fold(&mut self, arm: Arm, span_ms: u64) {
+        self.starts.wait(&mut self.wealth, span_ms as f64 / 1e3);
+        if arm.total > 0 {
+            let (total, bad) = (arm.total as f64, arm.bad as f64);
+            let gained = burn::FACTORS.map(|more| bad * libm::log(more) - total * self.rate * (more - 1.0));
+            self.starts.step(&mut self.wealth, gained);
+        }
+    }
+}
 
 /// The fold of one SLO.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +61,8 @@ pub(in super::super) struct Evidence {
     relative: Option<errors::Evidence>,
     /// Of the rollback band: the canary and the baseline.
     band: Option<[Tested; 2]>,
+    /// Of the hold band.
+    hold: Option<Held>,
     /// Of each of [`burn::RULES`].
     rules: [Tested; burn::RULES.len()],
     baseline_fails: Tested,
@@ -65,6 +89,7 @@ impl Evidence {
                 .is_compared()
                 .then(|| errors::Evidence::new(policy, &relative(metric), horizon_s)),
             band,
+            hold: metric.hold_above.map(|burn_milli| Held::new(burn_milli as f64 / 1e3 * budget, horizon_s)),
             rules: burn::RULES.map(|rule| test(rule.factor)),
             baseline_fails: test(BASELINE_FAILS),
             trail: Trail::default(),
@@ -101,6 +126,9 @@ impl Evidence {
         if let Some([of_canary, of_baseline]) = &mut self.band {
             of_canary.0.fold(&mut of_canary.1, seen.canary);
             of_baseline.0.fold(&mut of_baseline.1, seen.baseline);
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.fold(seen.canary, window.span_ms);
         }
         self.baseline_fails.0.fold(&mut self.baseline_fails.1, seen.baseline);
         for (sum, more) in [(&mut self.canary, seen.canary), (&mut self.baseline, seen.baseline)] {
@@ -141,10 +169,11 @@ impl Evidence {
         test.ln_evidence(&state) >= needed && self.burn(now) > BASELINE_FAILS
     }
 
-    fn over_hold(&self, metric: &MetricPolicy) -> bool {
-        let Some(band) = metric.hold_above else { return false };
+    /// Whether it burns above the hold band, now and not by chance.
+    fn over_hold(&self, metric: &MetricPolicy, needed: f64) -> bool {
+        let (Some(hold), Some(band)) = (&self.hold, metric.hold_above) else { return false };
         let now = self.trail.last(NOW_MS.min(self.elapsed_ms)).canary;
-        now.total > 0 && interval::wilson(now, BAND_CONFIDENCE)[0] / self.budget > band as f64 / 1e3
+        hold.wealth.ln_evidence() >= needed && self.burn(now) > band as f64 / 1e3
     }
 
     pub(super) fn finding(
@@ -160,6 +189,7 @@ impl Evidence {
         let ratio = (self.baseline.bad > 0 && self.canary.total > 0)
             .then(|| ratio_bp(self.canary.rate() / self.baseline.rate()))
             .flatten();
+        let range = ratio.and_then(|_| shown::of_rates(self.canary, self.baseline, 1.0));
         let own = MetricFinding {
             metric: metric.name.clone(),
             verdict,
@@ -167,8 +197,8 @@ impl Evidence {
             canary: self.side(self.canary),
             baseline: (self.baseline.total > 0).then(|| self.side(self.baseline)),
             ratio_bp: ratio,
-            ratio_from_bp: None,
-            ratio_to_bp: None,
+            ratio_from_bp: range.and_then(|[low, _]| ratio_bp(low)),
+            ratio_to_bp: range.and_then(|[_, high]| ratio_bp(high)),
             against_milli: milli(against),
             against_needed_milli: milli(needed),
             for_milli: None,
@@ -226,7 +256,7 @@ impl Evidence {
         if let Some(fired) = fires {
             return (Verdict::Hold, format!("{now}, {}", rule_words(fired, self.elapsed_ms)), judged);
         }
-        if self.over_hold(metric) {
+        if self.over_hold(metric, needed) {
             let band = metric.hold_above.unwrap_or_default() as f64 / 1e3;
             return (Verdict::Hold, format!("{now}, above {band}x"), judged);
         }

@@ -6,7 +6,7 @@
 //! rare, mixed over the moment at which the drop began. Either way: both tests, each at half the false-alarm rate.
 
 use super::super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
-use super::super::{Question, band, noise};
+use super::super::{Question, band, interval, noise};
 use super::one_sided::Below;
 use std::collections::BTreeMap;
 use taxiway_model::metrics::{Sample, Tally};
@@ -265,6 +265,7 @@ impl Evidence {
         };
         let baseline_rate = self.paired.baseline.rate();
         let ratio = (baseline_rate > 0.0).then(|| ratio_bp(self.paired.canary.rate() / baseline_rate));
+        let range = interval::of_rates(self.paired.canary, self.paired.baseline, 1.0);
         MetricFinding {
             metric: metric.name.clone(),
             verdict,
@@ -272,8 +273,8 @@ impl Evidence {
             canary: side(self.canary),
             baseline: (self.baseline.total > 0).then(|| side(self.baseline)),
             ratio_bp: ratio.flatten(),
-            ratio_from_bp: None,
-            ratio_to_bp: None,
+            ratio_from_bp: range.and_then(|[low, _]| ratio_bp(low)),
+            ratio_to_bp: range.and_then(|[_, high]| ratio_bp(high)),
             against_milli: milli(tests.against.max(0.0)),
             against_needed_milli: milli(tests.against_needed),
             for_milli: tests.excluded.map(milli),

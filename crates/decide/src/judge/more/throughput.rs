@@ -3,11 +3,12 @@
 //! share that is too small.
 
 use super::super::finding::{self, milli, percent, times};
+use super::super::interval;
 use taxiway_model::evidence::Window;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
 use taxiway_model::weight::WeightBp;
-use taxiway_stats::split;
+use taxiway_stats::{Arm, split};
 
 /// What is not looked at after each change of the share: requests routed before it still end, and
 /// a new canary has none open yet.
@@ -47,6 +48,8 @@ impl Evidence {
         let [canary, baseline] = self.requests;
         let all = canary.saturating_add(baseline);
         let ratio = (self.expected_micro > 0).then(|| canary as f64 * 1e6 / self.expected_micro as f64);
+        let routed_share = self.expected_micro as f64 / 1e6 / (all.max(1) as f64);
+        let range = ratio.map(|_| interval::of_share(Arm { total: all, bad: canary }, routed_share));
         let beyond = |bp: u32| {
             let bound = f64::from(bp.max(10_001)) / 1e4;
             ratio.is_some_and(|ratio| ratio > bound || ratio * bound < 1.0)
@@ -82,8 +85,8 @@ impl Evidence {
             canary: side(canary),
             baseline: Some(side(baseline)),
             ratio_bp: ratio.and_then(finding::ratio_bp),
-            ratio_from_bp: None,
-            ratio_to_bp: None,
+            ratio_from_bp: range.and_then(|[low, _]| finding::ratio_bp(low)),
+            ratio_to_bp: range.and_then(|[_, high]| finding::ratio_bp(high)),
             against_milli: milli(against),
             against_needed_milli: milli(needed),
             for_milli: None,
