@@ -118,7 +118,7 @@ impl Witness {
         }
         let approved = flight.current().map_or(WeightBp::ZERO, |step| step.weight);
         let forward = flight.returning.is_none();
-        let beside = beside(flight, weight, router.fresh(now_ms));
+        let beside = beside(flight, self.state.stable.as_ref(), weight, router.fresh(now_ms));
         if forward && weight > approved {
             let detail = format!("{version} has {weight} where {approved} is approved");
             self.breaks(Invariant::WeightWithinStep, now_ms, detail);
@@ -182,9 +182,14 @@ impl Witness {
 }
 
 /// What is wrong with a fresh baseline in force beside a canary of so much.
-fn beside(flight: &Flight, weight: WeightBp, fresh: Option<(&VersionName, WeightBp)>) -> Option<String> {
+fn beside(
+    flight: &Flight,
+    stable: Option<&VersionName>,
+    weight: WeightBp,
+    fresh: Option<(&VersionName, WeightBp)>,
+) -> Option<String> {
     let (version, share) = fresh?;
-    let own = flight.plan.baseline.as_ref().is_some_and(|baseline| baseline.fresh() == *version);
+    let own = stable.is_some_and(|baseline| baseline.fresh() == *version);
     let wanted = own && flight.plan.wants_fresh();
     (!wanted || share > weight.min(weight.rest()))
         .then(|| format!("{version} has {share} beside {weight} in {}", flight.release))

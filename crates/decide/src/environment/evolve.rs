@@ -108,7 +108,8 @@ fn start(state: &mut Environment, release: &ReleaseId, at: Timestamp) {
     let Some(place) = state.queue.iter().position(|waiting| &waiting.release == release) else { return };
     let waiting = state.queue.remove(place);
     state.plan = Some(waiting.plan.clone());
-    state.flight = Some(Flight::new(waiting.release, waiting.plan, waiting.plan_digest, at));
+    let flight = Flight::new(waiting.release, waiting.plan, waiting.plan_digest, at);
+    state.flight = Some(Flight { stable: state.stable.clone(), ..flight });
 }
 
 fn observed(state: &mut Environment, generation: taxiway_model::ids::Generation, at: Timestamp) {

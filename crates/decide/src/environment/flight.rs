@@ -21,6 +21,8 @@ pub struct Flight {
     pub plan: Plan,
     /// The plan's digest.
     pub plan_digest: Digest,
+    /// What ran when it was started: its plan may have been made before that was so.
+    pub stable: Option<VersionName>,
     /// When it was started.
     pub started_at: Timestamp,
     /// The step it is on; none before the first.
@@ -121,6 +123,7 @@ impl Flight {
             release,
             plan,
             plan_digest,
+            stable: None,
             started_at,
             step: None,
             step_at: started_at,
@@ -164,7 +167,7 @@ impl Flight {
     /// The version, or the group of its fresh instances, that the canary is compared with on the step
     /// it is on; none on a first release.
     pub fn compared_with(&self) -> Option<VersionName> {
-        let baseline = self.plan.baseline.as_ref()?;
+        let baseline = self.stable.as_ref()?;
         let fresh = self.current().is_some_and(|step| !self.fresh_weight(step).is_zero());
         Some(if fresh { baseline.fresh() } else { baseline.clone() })
     }

@@ -214,3 +214,22 @@ fn its_price_is_the_information_it_leaves_out() {
     assert!(forecast.fresh.is_empty());
     assert_eq!(forecast.steps[0].wanted_ms, small.wanted_ms[1]);
 }
+
+#[test]
+fn a_release_that_waited_its_turn_is_compared_with_what_runs_then() {
+    let mut world = serving();
+    world.release("v2").unwrap();
+    world.wait(2);
+    world.release("v3").unwrap();
+    for _ in 0..400 {
+        world.wait(1);
+        let third = world.state.flight.as_ref().filter(|flight| flight.plan.version.name == version("v3"));
+        if let Some(flight) = third.filter(|flight| flight.exposed_at.is_some()) {
+            assert_eq!(flight.plan.baseline, Some(version("v1")), "its plan was made while v1 ran");
+            assert_eq!(flight.compared_with(), Some(version("v2").fresh()));
+            assert_eq!(world.state.workload.replicas.get(&version("v2").fresh()), Some(&1));
+            return;
+        }
+    }
+    panic!("{}", world.told());
+}
