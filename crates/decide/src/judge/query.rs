@@ -128,7 +128,7 @@ impl Evidence {
         let (verdict, sentence) = if against >= needed {
             let verdict = if metric.rollback_above.is_some() { Verdict::Rollback } else { Verdict::Hold };
             (verdict, format!("shown to be above the limit, {bound}: {shown}"))
-        } else if limit.excludes(multiple_bp) {
+        } else if limit.excludes(multiple_bp, finding::needed_for(policy)) {
             (Verdict::Proceed, format!("{} the limit is excluded, {bound}: {shown}", times(multiple_bp)))
         } else {
             let sentence = format!("{} the limit is not excluded yet, {bound}: {shown}", times(multiple_bp));

@@ -3,11 +3,11 @@
 
 use super::super::finding::percent;
 use taxiway_model::policy::{Measure, MetricPolicy};
-use taxiway_stats::{Arm, burn, interval};
+use taxiway_stats::{Arm, burn, sequence};
 
-/// How sure the upper end of a share must be below a multiple of the limit. An interval for one
-/// look is used at many: therefore surer than the tests.
-const EXCLUDED_CONFIDENCE: f64 = 0.999;
+/// Bad ones expected under what is excluded at which its confidence sequence is tightest: with none at all it takes
+/// some five, with a few as many again.
+const EXPECTED_OPT: f64 = 10.0;
 
 /// The fold of one limit.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,10 +42,14 @@ impl Limit {
         self.test.0.ln_evidence(&self.test.1)
     }
 
-    /// Whether a share of so many times the limit's, in basis points, is excluded.
-    pub(super) fn excludes(&self, multiple_bp: u32) -> bool {
+    /// Whether a share of so many times the limit's, in basis points, is excluded: it lies above the confidence sequence of
+    /// the share, which misses the truth at any look with a chance of `exp(-needed)` at most.
+    pub(super) fn excludes(&self, multiple_bp: u32, needed: f64) -> bool {
         let multiple = (f64::from(multiple_bp) / 1e4 * self.share_max).min(0.5_f64.max(self.share_max));
-        interval::wilson(self.sum, EXCLUDED_CONFIDENCE)[1] <= multiple
+        let multiple = multiple.min(1.0 - 1e-9);
+        let (total, bad) = (self.sum.total as f64, self.sum.bad.min(self.sum.total) as f64);
+        let beyond = || sequence::beta_binomial(bad, total, multiple, EXPECTED_OPT / multiple) >= needed;
+        bad < total * multiple && beyond()
     }
 
     /// The limit for people.

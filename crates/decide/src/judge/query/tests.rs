@@ -55,6 +55,30 @@ fn a_burn_above_its_limit_is_shown_and_not_guessed() {
     assert_eq!(below.verdict, Verdict::Proceed, "{}", below.sentence);
 }
 
+/// At exactly the excluded multiple of the limit, looked at behind every window: an interval for one look was wrong far more
+/// often than the 5 % that an exclusion may be.
+#[test]
+fn an_exclusion_at_many_looks_is_wrong_as_seldom_as_it_says() {
+    const RUNS: u64 = 1_000;
+    let metric = absolute(Measure::QueryCounts, 3_000);
+    let mut wrong = 0;
+    for run in 1..=RUNS {
+        let mut limit = Limit::of(&metric).expect("it has one");
+        let mut seed = run;
+        let excluded = (0..400).any(|_| {
+            // Two times 0.3 % of 50 requests: about Binomial(50, 0.6 %).
+            let bad = (0..50).filter(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) as f64 / (1_u64 << 31) as f64 <= 0.006
+            });
+            limit.fold(Arm { total: 50, bad: bad.count() as u64 });
+            limit.excludes(20_000, 20_f64.ln())
+        });
+        wrong += u64::from(excluded);
+    }
+    assert!(wrong * 20 <= RUNS, "{wrong} of {RUNS}");
+}
+
 fn buckets(counts: [u64; 4]) -> Vec<(u64, u64)> {
     [100_000, 250_000, 500_000, u64::MAX].into_iter().zip(counts).collect()
 }
