@@ -1,242 +1,166 @@
-//! Thresholds for the start-time mixture by simulation: the table in `taxiway_stats::threshold` is this module's output.
+//! Calibrated thresholds by simulation: the tables in `taxiway_stats::threshold` are this module's output.
 //!
-//! Under the null at constant share only the order of the bad requests matters: each is the canary's with probability
-//! `part`, and they are spread evenly over the horizon. The evidence is followed in plain numbers (it is stopped long before
-//! it could overflow), and the quantile of its maximum is the threshold. [`Events`] looks after every bad request, which
-//! bounds any windows from above; [`Windows`] looks after each of 3,600 windows, which needs less where a window holds many.
+//! Healthy canaries cross a threshold in one run of a hundred, so that counting them needs hundreds of thousands. Here
+//! faulty ones are simulated instead, of a fault and a beginning drawn as the evidence itself bets on them, and each
+//! crossing counts with how likely it was on a healthy canary (importance sampling). Where the evidence is the likelihood
+//! ratio of the drawn runs to healthy ones, that weight is one over the evidence at the crossing; for latency, whose tests
+//! stand against the nearest healthy canary and not against this one, the ratio is followed beside it. A few thousand runs
+//! then tell a crossing probability to 2 %.
 
-use taxiway_stats::reject::{self, ALTERNATIVES, FIRST, RATIOS, WEIGHTS};
-use taxiway_stats::{Arm, FULL_CANARY, FULL_S, Window, latency};
+mod counts;
+mod latencies;
 
-use crate::random::{Poisson, Random};
+use crate::random::Random;
+use counts::Counts;
+use latencies::Latencies;
+use taxiway_stats::reject::ALTERNATIVES;
 
-/// Evidence at which a simulated path is stopped; above every threshold asked for.
-const CEILING: f64 = 2_000.0;
-
-/// A process whose maximum can be drawn.
+/// A process of evidence whose crossings can be drawn.
 trait Process: Sync {
-    /// Largest evidence of one healthy canary.
-    fn maximum(&self, random: &mut Random) -> f64;
+    /// Follows one run and marks each threshold as the evidence reaches it.
+    fn run(&self, random: &mut Random, marks: &mut Marks);
 
     /// Numbers that tell its random stream from others.
-    fn key(&self) -> [u64; 2];
+    fn key(&self) -> [u64; 3];
 }
 
-/// The evidence that each share of `alphas` of `runs` healthy canaries exceeds. Runs are spread over the machine's cores;
-/// the result depends on `seed` alone.
+/// Thresholds for which crossings are counted: 4 % apart, from 3 to 380.
+const MARKS: usize = 124;
+
+fn mark(index: usize) -> f64 {
+    3.0 * libm::exp(0.04 * index as f64)
+}
+
+/// Which thresholds a run has reached, with its weight there.
+struct Marks {
+    weights: [f64; MARKS],
+    reached: usize,
+    next: f64,
+}
+
+impl Marks {
+    fn new() -> Self {
+        Self { weights: [0.0; MARKS], reached: 0, next: mark(0) }
+    }
+
+    /// Notes the evidence and the likelihood ratio of this run to a healthy one; answers whether it is done.
+    fn note(&mut self, evidence: f64, ratio: f64) -> bool {
+        while evidence >= self.next && self.reached < MARKS {
+            self.weights[self.reached] = 1.0 / ratio;
+            self.reached += 1;
+            self.next = mark(self.reached);
+        }
+        self.reached == MARKS
+    }
+}
+
+/// The thresholds that healthy canaries cross with each probability of `alphas`; the result depends on `seed` alone.
 fn thresholds(process: &impl Process, alphas: &[f64], runs: u64, seed: u64) -> Vec<f64> {
-    let key = process.key();
-    let mut maxima =
-        crate::parallel::map(runs, |run| process.maximum(&mut Random::new(&[seed, key[0], key[1], run])));
-    maxima.sort_by(|a, b| b.total_cmp(a));
-    alphas.iter().map(|alpha| maxima[(alpha * runs as f64) as usize]).collect()
+    let [a, b, c] = process.key();
+    let rows = crate::parallel::map(runs, |run| {
+        let mut marks = Marks::new();
+        process.run(&mut Random::new(&[seed, a, b, c, run]), &mut marks);
+        marks.weights
+    });
+    let crossing = |index: usize| rows.iter().map(|row| row[index]).sum::<f64>() / runs as f64;
+    let crossings: Vec<f64> = (0..MARKS).map(crossing).collect();
+    alphas.iter().map(|alpha| threshold(&crossings, *alpha)).collect()
 }
 
-/// Factors on an alternative's wealth by a bad request of the canary and of the baseline.
-fn factors(part: f64) -> [[f64; ALTERNATIVES]; 2] {
-    let down = RATIOS.map(|ratio| 1.0 / (1.0 + (ratio - 1.0) * part));
-    let mut up = down;
-    for (up, ratio) in up.iter_mut().zip(RATIOS) {
-        *up *= ratio;
+/// Where the crossing probability falls to `alpha`: even in logarithms between two marks.
+fn threshold(crossings: &[f64], alpha: f64) -> f64 {
+    let Some(after) = crossings.iter().position(|crossing| *crossing <= alpha) else { return mark(MARKS) };
+    if after == 0 {
+        return mark(0);
     }
-    [up, down]
+    let [before, behind] = [crossings[after - 1], crossings[after].max(1e-12)];
+    let inner = libm::log(before / alpha) / libm::log(before / behind);
+    mark(after - 1) * libm::exp(0.04 * inner)
 }
 
-/// The process at one part, looked at after every bad request of an expected number.
-#[derive(Debug, Clone, Copy)]
-struct Events {
-    /// Probability that a bad request is the canary's, on the null's boundary.
-    part: f64,
-    /// Expected bad requests over the horizon, both sides.
-    errors: f64,
-}
-
-impl Process for Events {
-    fn key(&self) -> [u64; 2] {
-        [self.part.to_bits(), self.errors.to_bits()]
-    }
-
-    fn maximum(&self, random: &mut Random) -> f64 {
-        let [up, down] = factors(self.part);
-        let mut wealth = WEIGHTS.map(|weight| weight * FIRST);
-        let mut largest: f64 = 1.0;
-        let mut time = 0.0;
-        loop {
-            let gap = -libm::log(random.uniform()) / self.errors;
-            time += gap;
-            if time >= 1.0 {
-                return largest;
-            }
-            let factor = if random.uniform() < self.part { &up } else { &down };
-            let mut evidence = (1.0 - FIRST) * (1.0 - time);
-            for (index, wealth) in wealth.iter_mut().enumerate() {
-                *wealth = (*wealth + WEIGHTS[index] * (1.0 - FIRST) * gap) * factor[index];
-                evidence += *wealth;
-            }
-            largest = largest.max(evidence);
-            if evidence >= CEILING {
-                return largest;
-            }
+/// One of the alternatives, as often as it is weighted.
+fn pick(weights: &[f64; ALTERNATIVES], random: &mut Random) -> usize {
+    let mut left = random.uniform() * weights.iter().sum::<f64>();
+    for (index, weight) in weights.iter().enumerate() {
+        left -= weight;
+        if left <= 0.0 {
+            return index;
         }
     }
+    ALTERNATIVES - 1
 }
 
-/// Windows of an hour's canary at one a second.
-const WINDOWS: usize = 3_600;
+/// Shares of the bad requests (or of the traffic): rows of the tables.
+const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
+/// Bad requests expected over the horizon.
+const EVENTS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
+/// Bad requests expected in a window.
+const WINDOWS: [f64; 6] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
+/// Requests per second of both sides, for latency.
+const RPS: [f64; 5] = [3.0, 10.0, 100.0, 1e3, 1e4];
+/// Windows of an hour.
+const HOUR: f64 = 3_600.0;
 
-/// The process at one part, looked at after each of [`WINDOWS`] windows.
-#[derive(Debug)]
-struct Windows {
-    part: f64,
-    /// Expected bad requests in a window, both sides.
-    errors: f64,
-    canary: Poisson,
-    baseline: Poisson,
-    /// Powers of the factors, `[alternative][bad requests]`.
-    up: Vec<Vec<f64>>,
-    down: Vec<Vec<f64>>,
-}
-
-impl Windows {
-    fn new(part: f64, errors: f64) -> Self {
-        let powers = |factors: [f64; ALTERNATIVES]| -> Vec<Vec<f64>> {
-            let highest = (errors + 12.0 * errors.sqrt() + 60.0) as usize;
-            factors
-                .iter()
-                .map(|factor| {
-                    core::iter::successors(Some(1.0), |power| Some(power * factor)).take(highest).collect()
-                })
-                .collect()
-        };
-        let [up, down] = factors(part).map(powers);
-        let (canary, baseline) = (Poisson::new(errors * part), Poisson::new(errors * (1.0 - part)));
-        Self { part, errors, canary, baseline, up, down }
-    }
-}
-
-impl Process for Windows {
-    fn key(&self) -> [u64; 2] {
-        [self.part.to_bits(), !self.errors.to_bits()]
-    }
-
-    fn maximum(&self, random: &mut Random) -> f64 {
-        let mut wealth = WEIGHTS.map(|weight| weight * FIRST);
-        let mut largest: f64 = 1.0;
-        let bet = (1.0 - FIRST) / WINDOWS as f64;
-        for window in 1..=WINDOWS {
-            let canary = self.canary.draw(random) as usize;
-            let baseline = self.baseline.draw(random) as usize;
-            let mut evidence = bet * (WINDOWS - window) as f64;
-            for (index, wealth) in wealth.iter_mut().enumerate() {
-                *wealth =
-                    (*wealth + WEIGHTS[index] * bet) * self.up[index][canary] * self.down[index][baseline];
-                evidence += *wealth;
-            }
-            largest = largest.max(evidence);
-            if evidence >= CEILING {
-                break;
-            }
-        }
-        largest
-    }
-}
-
-/// The average over quantiles of latency at one share and traffic, looked at after each of [`WINDOWS`] windows.
-///
-/// On the null's boundary, canary / (1 + tolerance) distributed as the baseline, the requests of both sides fall into the
-/// same four stretches between the quantiles' thresholds, whatever the distribution; and a faster canary has fewer slow
-/// requests at every threshold, so that its evidence is smaller path by path: the boundary is the worst case.
-#[derive(Debug)]
-struct Latencies {
-    share: f64,
-    rps: f64,
-    test: reject::Test,
-    /// Requests of canary and baseline in each stretch, from the median up.
-    stretches: [[Poisson; 4]; 2],
-}
-
-impl Latencies {
-    fn new(share: f64, rps: f64) -> Self {
-        let test =
-            reject::Test::new(1.0, 0.0, WINDOWS as f64).and_then(|test| test.weighted(latency::WEIGHTS));
-        let side = |rps: f64| [0.5, 0.45, 0.04, 0.01].map(|part| Poisson::new(rps * part));
-        let stretches = [side(rps * share), side(rps * (1.0 - share))];
-        Self { share, rps, test: test.expect("fixed numbers within bounds"), stretches }
-    }
-}
-
-impl Process for Latencies {
-    fn key(&self) -> [u64; 2] {
-        [self.share.to_bits(), self.rps.to_bits()]
-    }
-
-    fn maximum(&self, random: &mut Random) -> f64 {
-        let mut states = [self.test.start(), self.test.start(), self.test.start()];
-        let mut largest: f64 = 1.0;
-        let (mut open, mut open_s) = ([[0; 4]; 2], 0.0);
-        for _ in 0..WINDOWS {
-            for (sum, side) in open.iter_mut().zip(&self.stretches) {
-                for (sum, stretch) in sum.iter_mut().zip(side) {
-                    *sum += stretch.draw(random);
-                }
-            }
-            open_s += 1.0;
-            let total = |side: [u64; 4]| side.iter().sum::<u64>();
-            if total(open[0]) < FULL_CANARY && open_s < FULL_S {
-                continue;
-            }
-            let mut evidence = 0.0;
-            for (number, (state, q)) in states.iter_mut().zip(latency::QUANTILES).enumerate() {
-                let arm = |side: [u64; 4]| Arm { total: total(side), bad: side[number + 1..].iter().sum() };
-                let window = Window { canary: arm(open[0]), baseline: arm(open[1]) };
-                self.test.fold_expecting(state, &window, 1.0 - q, open_s);
-                evidence += libm::exp(self.test.ln_evidence(state)) / latency::QUANTILES.len() as f64;
-            }
-            largest = largest.max(evidence);
-            if evidence >= CEILING {
-                break;
-            }
-            (open, open_s) = ([[0; 4]; 2], 0.0);
-        }
-        largest
-    }
-}
-
-/// Parts and expected bad requests of the table.
-pub const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
-/// Columns of the table.
-pub const ERRORS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
-
-/// Columns of the windows' table: bad requests expected in a window.
-pub const WINDOW_ERRORS: [f64; 4] = [3.0, 10.0, 30.0, 100.0];
-
-/// Requests per second of both sides: columns of the latency table.
-pub const RPS: [f64; 3] = [10.0, 100.0, 1_000.0];
-
-/// Prints the tables for each of `alphas`, a row per part; `runs` for up to 3,000 bad requests, a tenth beyond, half for
-/// windows, a fiftieth for latency.
+/// Prints the tables for each of `alphas`, a row per part; `runs` an entry, half beyond 10,000 bad requests, a quarter for
+/// latency.
 pub fn print(alphas: &[f64], runs: u64, seed: u64) {
-    for share in PARTS {
-        let columns = RPS.map(|rps| thresholds(&Latencies::new(share, rps), alphas, runs / 50, seed));
-        print_rows("latency", share, alphas, &columns);
-    }
     for part in PARTS {
-        let columns =
-            WINDOW_ERRORS.map(|errors| thresholds(&Windows::new(part, errors), alphas, runs / 2, seed));
-        print_rows("windows", part, alphas, &columns);
-    }
-    for part in PARTS {
-        let columns = ERRORS.map(|errors| {
-            let runs = if errors > 3e3 { runs / 10 } else { runs };
-            thresholds(&Events { part, errors }, alphas, runs, seed)
+        let columns = EVENTS.map(|errors| {
+            let runs = if errors > 1e4 { runs / 2 } else { runs };
+            thresholds(&Counts::each(part, errors), alphas, runs, seed)
         });
         print_rows("events", part, alphas, &columns);
+    }
+    for part in PARTS {
+        let columns = WINDOWS.map(|each| {
+            // Beyond that many it rises no more.
+            let whole = Counts::each(part, (each * HOUR).min(1e5));
+            let whole = thresholds(&whole, alphas, runs / 2, seed);
+            let one = |(alpha, whole): (&f64, &f64)| {
+                let windows = Counts::windows(part, each, HOUR, *whole);
+                thresholds(&windows, &[*alpha], runs, seed)[0] / whole
+            };
+            alphas.iter().zip(&whole).map(one).collect()
+        });
+        print_rows("windows", part, alphas, &columns);
+    }
+    for share in PARTS {
+        let columns = RPS.map(|rps| thresholds(&Latencies::new(share, rps), alphas, runs / 4, seed));
+        print_rows("latency", share, alphas, &columns);
     }
 }
 
 fn print_rows(table: &str, part: f64, alphas: &[f64], columns: &[Vec<f64>]) {
     for (index, alpha) in alphas.iter().enumerate() {
-        let row: Vec<String> = columns.iter().map(|column| format!("{:.1}", column[index])).collect();
+        let row: Vec<String> = columns.iter().map(|column| format!("{:.2}", column[index])).collect();
         println!("{table}, alpha {alpha}, part {part}: [{}]", row.join(", "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taxiway_stats::threshold::{Calibrated, Forecast};
+
+    /// The tables are what this module prints, and a threshold found by weighted runs is the same whatever their seed.
+    #[test]
+    fn the_tables_are_what_is_printed() {
+        for (part, errors) in [(0.05, 100.0), (0.25, 300.0)] {
+            let forecast = Forecast { shares: [part; 2], errors, windows: 1e9 };
+            let table = Calibrated::new(0.01, 1.0, &forecast).unwrap().ln_at(0.0).exp();
+            let found = thresholds(&Counts::each(part, errors), &[0.008], 1_500, 7)[0];
+            assert!((1.0..1.09).contains(&(table / found)), "{part} {errors}: {table} {found}");
+        }
+    }
+
+    /// Counted the plain way: of 40,000 healthy canaries as many cross as the weighted runs say, within three deviations.
+    #[test]
+    fn weighted_runs_agree_with_counting() {
+        let process = Counts::each(0.25, 30.0);
+        let wanted = 0.008;
+        let threshold = thresholds(&process, &[wanted], 4_000, 3)[0];
+        let crossed =
+            (0..40_000).filter(|run| process.is_crossed(threshold, &mut Random::new(&[9, *run]))).count();
+        assert!((240..400).contains(&crossed), "{crossed} of 40,000 at {threshold}");
     }
 }

@@ -51,12 +51,13 @@ pub struct Group {
     rps: f64,
     scenario: Scenario,
     ratios: &'static [f64],
+    own: bool,
 }
 
 /// Benchmark B1: all of it, or the two cells of the quick run.
 pub fn groups(quick: bool) -> Vec<Group> {
     const RATIOS: &[f64] = &[1.0, 1.25, 1.5, 2.0, 5.0];
-    let group = |scenario, base, rps, ratios| Group { base, rps, scenario, ratios };
+    let group = |scenario, base, rps, ratios| Group { base, rps, scenario, ratios, own: false };
     if quick {
         return vec![
             group(Scenario::Constant, 0.01, 100.0, RATIOS),
@@ -87,6 +88,17 @@ impl Group {
         self.scenario
     }
 
+    /// Whether it is of this base rate and traffic, where they are named.
+    pub fn is_of(&self, base: Option<f64>, rps: Option<f64>) -> bool {
+        base.is_none_or(|base| base == self.base) && rps.is_none_or(|rps| rps == self.rps)
+    }
+
+    /// The same without the peers.
+    #[must_use]
+    pub fn own(self) -> Self {
+        Self { own: true, ..self }
+    }
+
     /// How much of it is run: the scenarios with a bound to be held all of it, the others, of which there are more, less.
     fn of(&self, size: Size) -> Size {
         if matches!(self.scenario, Scenario::Constant | Scenario::Ramp | Scenario::Late) {
@@ -104,7 +116,9 @@ impl Group {
             let cell = Cell { base: self.base, rps: self.rps, ratio: *ratio, scenario: self.scenario };
             let is_healthy = *ratio == 1.0;
             let runs = if is_healthy { size.healthy } else { size.faulty };
-            let judges = judges::all(&cell);
+            let mut judges = judges::all(&cell);
+            // Ours comes first.
+            judges.truncate(if self.own { 1 } else { judges.len() });
             let alarms = alarms(&cell, &judges, runs, seed);
             if is_healthy {
                 healthy = judges.iter().enumerate().map(|(index, _)| count(&alarms, index)).collect();

@@ -3,18 +3,21 @@
 //! Latencies are log-normal, median 100 ms, sigma 0.6, recorded in scale-6 buckets; 5 % of the traffic. The judge is the
 //! product's, with the latency metric of the profile `strict` alone: tolerance 20 %, alpha 1 %; its normal profile is what
 //! the product records of the ten minutes before. The canary is slower by a factor, or 5 % of its requests are four times
-//! as slow (`tail`). A run lasts an hour, 20 minutes at 1,000 requests per second.
+//! as slow (`tail`). A run lasts an hour, 20 minutes at 1,000 requests per second. The field's judges of latency see the same
+//! requests minute by minute.
+
+mod peers;
 
 use taxiway_decide::judge::{self, Outlook, Question, State};
 use taxiway_decide::normal::{Reading, Record};
 use taxiway_model::counts::{Counts, Histogram};
-use taxiway_model::evidence::{Classes, Window};
+use taxiway_model::evidence::{self, Classes, Window, total};
 use taxiway_model::normal::Normal;
 use taxiway_model::policy::{AnalysisPolicy, Measure, Profile};
 use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
 use taxiway_stats::histogram::{self, SCALE};
-use taxiway_stats::math::{ln, normal_cdf};
+use taxiway_stats::math::{exp, ln, normal_cdf, normal_quantile};
 
 use crate::judges::CLASS;
 use crate::parallel;
@@ -60,9 +63,14 @@ const FAULTS: [(&str, Fault); 6] = [
     ("tail", Fault::Tail),
 ];
 
-/// Prints the table: median seconds with the share rolled back below 99.5 %, beside the brief's.
+/// Judges of the table: ours, then the peers.
+const JUDGES: usize = 1 + peers::NAMES.len();
+
+/// Prints the table: median seconds with the share rolled back below 99.5 %, the brief's own figure for the test in the last
+/// column.
 pub fn print(runs: u64, seed: u64) {
-    println!("| rps | canary | runs | taxiway | brief |\n|---|---|---|---|---|");
+    println!("| rps | canary | runs | taxiway | {} | brief |", peers::NAMES.join(" | "));
+    println!("|---|---|---|---|{}---|", "---|".repeat(peers::NAMES.len()));
     for rps in [10.0, 100.0, 1_000.0] {
         let (seconds, runs) = if rps < 1_000.0 { (3_600, runs) } else { (1_200, runs / 4) };
         for (name, fault) in FAULTS {
@@ -70,7 +78,9 @@ pub fn print(runs: u64, seed: u64) {
             let times = parallel::map(runs, |run| bench.run(&mut Random::new(&[seed, rps as u64, run])));
             let brief = BRIEF.iter().find(|(known, fault, _)| *known == rps && *fault == name);
             let brief = if rps == 1_000.0 && name == "tail" { "23" } else { brief.map_or("", |row| row.2) };
-            println!("| {rps} | {name} | {runs} | {} | {brief} |", cell(times));
+            let judge = |judge: usize| cell(times.iter().map(|times| times[judge]).collect());
+            let cells: Vec<String> = (0..JUDGES).map(judge).collect();
+            println!("| {rps} | {name} | {runs} | {} | {brief} |", cells.join(" | "));
         }
     }
 }
@@ -86,10 +96,12 @@ fn cell(mut times: Vec<Option<usize>>) -> String {
 struct Bench {
     policy: AnalysisPolicy,
     outlook: Outlook,
+    share: WeightBp,
     laws: [Table; 2],
     arrivals: [Poisson; 2],
     before: Poisson,
     seconds: usize,
+    peers: peers::Peers,
 }
 
 impl Bench {
@@ -106,36 +118,37 @@ impl Bench {
         Self {
             policy,
             outlook,
+            share,
             laws: [law(fault), law(Fault::Factor(1.0))],
             arrivals: [Poisson::new(rps * SHARE), Poisson::new(rps * (1.0 - SHARE))],
             before: Poisson::new(rps * PAST_S as f64),
             seconds,
+            peers: peers::Peers::new(MEDIAN_MS * exp(SIGMA * normal_quantile(0.95))),
         }
     }
 
-    /// The second of the rollback, if it comes.
-    fn run(&self, random: &mut Random) -> Option<usize> {
-        let [share, _] = self.outlook.shares?;
-        let normal = self.normal(random);
-        let mut state = State::expecting(&self.policy, normal.as_ref(), &self.outlook);
-        let question = Question { step: 0, exclude_bp: self.policy.exclusion_at(share) };
-        let mut window = Window { number: 1, ..Window::default() };
+    /// The second of each judge's rollback, if it comes.
+    fn run(&self, random: &mut Random) -> [Option<usize>; JUDGES] {
+        let mut own = Own::new(self, self.normal(random));
+        let mut watch = self.peers.watch();
+        let mut minute = <[Classes; 2]>::default();
         for second in 1..=self.seconds {
-            for (side, classes) in [&mut window.canary, &mut window.baseline].into_iter().enumerate() {
-                let requests = self.arrivals[side].draw(random);
-                answer(classes, &self.laws[side], requests, random);
+            let mut seen = <[Classes; 2]>::default();
+            for (side, classes) in seen.iter_mut().enumerate() {
+                answer(classes, &self.laws[side], self.arrivals[side].draw(random), random);
+                evidence::merge(&mut minute[side], classes);
             }
-            window.span_ms += 1_000;
-            if !judge::is_full(window.canary_total().requests, window.span_ms) {
-                continue;
+            own.second(self, second, seen);
+            if second.is_multiple_of(60) {
+                let sides = core::mem::take(&mut minute).map(|classes| total(&classes).latency);
+                watch.minute(sides.each_ref());
             }
-            state.take(&self.policy, &window, share);
-            if judge::look(&self.policy, &state, question) == Verdict::Rollback {
-                return Some(second);
+            if own.alarm.is_some() && watch.alarms.iter().all(Option::is_some) {
+                break;
             }
-            window = Window { number: window.number + 1, ..Window::default() };
         }
-        None
+        let [argo, flagger, kayenta] = watch.alarms;
+        [own.alarm, argo, flagger, kayenta]
     }
 
     /// What the product would have on record of the time before.
@@ -147,6 +160,39 @@ impl Bench {
             record.see(window * PAST_S * 1_000, || reading.clone());
         }
         record.profile()
+    }
+}
+
+/// The product's judge on one canary.
+struct Own {
+    state: State,
+    question: Question,
+    window: Window,
+    alarm: Option<usize>,
+}
+
+impl Own {
+    fn new(bench: &Bench, normal: Option<Normal>) -> Self {
+        let state = State::expecting(&bench.policy, normal.as_ref(), &bench.outlook);
+        let question = Question { step: 0, exclude_bp: bench.policy.exclusion_at(bench.share) };
+        Self { state, question, window: Window { number: 1, ..Window::default() }, alarm: None }
+    }
+
+    fn second(&mut self, bench: &Bench, second: usize, [canary, baseline]: [Classes; 2]) {
+        if self.alarm.is_some() {
+            return;
+        }
+        evidence::merge(&mut self.window.canary, &canary);
+        evidence::merge(&mut self.window.baseline, &baseline);
+        self.window.span_ms += 1_000;
+        if !judge::is_full(self.window.canary_total().requests, self.window.span_ms) {
+            return;
+        }
+        self.state.take(&bench.policy, &self.window, bench.share);
+        if judge::look(&bench.policy, &self.state, self.question) == Verdict::Rollback {
+            self.alarm = Some(second);
+        }
+        self.window = Window { number: self.window.number + 1, ..Window::default() };
     }
 }
 

@@ -108,12 +108,16 @@ impl Plain {
     }
 }
 
-/// Share of `alpha` spent on the calibrated threshold; the rest pays for the time after the calibrated range.
-const SPENT: f64 = 0.9;
+/// The part of the needed evidence that one window may bring where a calibrated threshold is used: what fails within one
+/// second may be one event, so that a conviction takes two windows at least. The tables for windows rest on it.
+pub const WINDOW_PART: f64 = 0.7;
 
-/// Factor on the simulated thresholds for what the simulation leaves out: shares that vary from window to window and the
-/// Bernoulli form. Without it healthy canaries of benchmark B1 alarmed in up to 1.1 %.
-const MARGIN: f64 = 1.125;
+/// Share of `alpha` spent on the calibrated threshold; the rest pays for the time after the calibrated range.
+const SPENT: f64 = 0.8;
+
+/// Factor on the simulated thresholds for what the simulation leaves out: base rates that are guessed, and shares that vary
+/// from window to window.
+const MARGIN: f64 = 1.04;
 
 /// Probability that a bad request is the canary's, by row of the tables.
 const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
@@ -122,59 +126,79 @@ const PARTS: [f64; 5] = [0.01, 0.05, 0.1, 0.25, 0.5];
 const EVENTS: [f64; 9] = [10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
 
 /// Bad requests expected in a window, by column of [`Tables::windows`].
-const WINDOWS: [f64; 4] = [3.0, 10.0, 30.0, 100.0];
+const WINDOWS: [f64; 6] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
 
-/// Most windows that [`Tables::windows`] is good for.
-const WINDOWS_MAX: f64 = 3_600.0;
-
-/// Evidence that 0.9 `alpha` of simulated healthy canaries exceed, with [`crate::reject`]'s default weights and start
-/// (`judgebench calibrate`, seed 20261120).
+/// Evidence that [`SPENT`] `alpha` of simulated healthy canaries exceed, with [`crate::reject`]'s default weights and start
+/// (`judgebench calibrate`, seed 20261120, 3,000 weighted runs an entry: a threshold is good to 2 %).
 struct Tables {
-    /// Looking after every bad request, which bounds any windows: 200,000 canaries an entry, 20,000 beyond 3,000 errors.
+    /// Looking after every bad request, which bounds any windows.
     events: [[f64; EVENTS.len()]; PARTS.len()],
-    /// Looking after each of 3,600 windows, where a window holds several bad requests: 100,000 canaries an entry.
+    /// What part of that is needed looking after windows that hold several bad requests. Simulated for an hour of windows of
+    /// a second; for fewer windows the part is smaller.
     windows: [[f64; WINDOWS.len()]; PARTS.len()],
 }
 
 /// For `alpha` of 1 %.
 #[rustfmt::skip]
 const WHOLE: Tables = Tables { events: [
-    [3.3, 9.6, 20.2, 34.5, 44.3, 54.1, 60.7, 72.4, 80.3],
-    [11.3, 23.4, 36.5, 46.0, 57.3, 67.7, 72.0, 77.6, 78.9],
-    [15.2, 29.8, 43.9, 52.8, 66.9, 74.0, 82.0, 79.2, 84.9],
-    [21.8, 35.0, 56.0, 62.1, 71.0, 79.7, 84.4, 77.2, 72.8],
-    [18.6, 41.3, 54.1, 69.9, 79.0, 88.3, 88.6, 102.1, 101.0],
+    [3.6, 12.1, 22.8, 36.7, 48.7, 57.9, 69.7, 80.8, 85.5],
+    [13.8, 25.2, 40.3, 51.1, 62.4, 73.0, 84.9, 89.1, 86.4],
+    [19.8, 36.1, 46.5, 58.4, 70.6, 82.9, 91.0, 91.7, 91.8],
+    [26.8, 38.4, 56.3, 72.7, 83.6, 90.0, 91.2, 91.3, 92.4],
+    [22.5, 43.4, 65.1, 81.5, 95.9, 105.4, 107.5, 107.6, 108.5],
 ], windows: [
-    [60.8, 64.3, 56.8, 42.2],
-    [67.4, 57.2, 41.0, 25.1],
-    [67.9, 52.1, 33.0, 20.7],
-    [60.8, 44.0, 30.2, 14.5],
-    [69.2, 49.4, 29.4, 15.1],
+    [0.99, 0.95, 0.87, 0.75, 0.56, 0.38],
+    [0.95, 0.85, 0.71, 0.52, 0.34, 0.20],
+    [0.91, 0.77, 0.60, 0.43, 0.24, 0.14],
+    [0.93, 0.81, 0.54, 0.37, 0.20, 0.10],
+    [0.87, 0.73, 0.51, 0.31, 0.16, 0.08],
 ] };
 
 /// For `alpha` of 0.5 %: half of a verdict's error, when the other half goes to the other metrics.
 #[rustfmt::skip]
 const HALF: Tables = Tables { events: [
-    [3.6, 13.4, 36.0, 64.7, 82.9, 108.3, 111.0, 134.9, 157.4],
-    [19.4, 40.5, 70.9, 87.4, 110.2, 131.5, 131.5, 167.3, 158.2],
-    [26.5, 52.2, 77.7, 105.3, 124.7, 139.8, 189.6, 196.8, 152.2],
-    [29.0, 66.9, 94.7, 116.2, 153.6, 166.9, 197.0, 152.4, 156.2],
-    [27.1, 73.8, 110.4, 126.9, 160.3, 182.2, 169.4, 239.8, 192.0],
+    [11.6, 17.6, 41.0, 69.9, 91.9, 114.4, 136.1, 159.5, 173.1],
+    [23.8, 48.1, 74.5, 96.7, 120.7, 149.0, 165.8, 176.6, 173.7],
+    [36.6, 60.7, 94.4, 107.5, 146.5, 160.8, 171.4, 177.2, 175.3],
+    [34.1, 79.6, 102.2, 130.7, 167.2, 197.2, 201.1, 201.8, 201.7],
+    [32.9, 83.8, 121.0, 157.2, 188.2, 196.9, 203.8, 204.8, 205.4],
 ], windows: [
-    [115.4, 133.1, 111.8, 91.4],
-    [131.3, 119.2, 82.4, 51.9],
-    [127.8, 100.5, 63.7, 42.6],
-    [109.0, 87.8, 58.7, 29.2],
-    [139.3, 95.7, 60.3, 30.6],
+    [0.99, 0.96, 0.89, 0.76, 0.59, 0.38],
+    [0.95, 0.88, 0.69, 0.52, 0.35, 0.21],
+    [0.95, 0.84, 0.61, 0.45, 0.26, 0.15],
+    [0.83, 0.70, 0.49, 0.33, 0.17, 0.09],
+    [0.94, 0.76, 0.54, 0.34, 0.16, 0.08],
 ] };
 
-/// The same for the average over quantiles of latency, by the canary's share ([`PARTS`]): the largest of 10, 100 and 1,000
-/// requests per second, 2,400 canaries each (`judgebench calibrate`, seed 20261120). At one half it was not simulated to the
-/// end, and Ville's stands.
-const LATENCY_WHOLE: [f64; PARTS.len()] = [61.4, 67.0, 79.9, 66.5, 100.0];
+/// Requests per second of both sides, by column of the latency tables.
+const LATENCY_RPS: [f64; 5] = [3.0, 10.0, 100.0, 1e3, 1e4];
+
+/// The same for the average over quantiles of latency, by the canary's share ([`PARTS`]), looking after each of
+/// [`WINDOWS_MAX`] windows (`judgebench calibrate`, seed 20261120).
+#[rustfmt::skip]
+const LATENCY_WHOLE: [[f64; LATENCY_RPS.len()]; PARTS.len()] = [
+    [27.3, 41.6, 71.3, 75.7, 48.8],
+    [44.2, 63.9, 79.1, 58.3, 27.3],
+    [52.2, 68.6, 78.0, 52.8, 18.9],
+    [57.8, 72.9, 72.5, 40.2, 14.5],
+    [53.3, 67.2, 68.9, 40.3, 13.8],
+];
 
 /// For `alpha` of 0.5 %.
-const LATENCY_HALF: [f64; PARTS.len()] = [135.2, 142.0, 175.7, 155.9, 200.0];
+#[rustfmt::skip]
+const LATENCY_HALF: [[f64; LATENCY_RPS.len()]; PARTS.len()] = [
+    [47.8, 79.9, 139.5, 153.6, 99.2],
+    [84.8, 122.9, 156.1, 119.6, 53.8],
+    [98.7, 134.2, 156.7, 102.4, 40.0],
+    [110.4, 141.7, 142.7, 81.0, 31.5],
+    [100.4, 129.3, 140.1, 81.4, 25.6],
+];
+
+/// Most windows that the latency tables are good for.
+const WINDOWS_MAX: f64 = 3_600.0;
+
+/// Traffic may fall to this part of what was forecast: fewer requests in a window need more evidence.
+const QUIETER: f64 = 0.5;
 
 /// What is known of a canary before it starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,7 +207,7 @@ pub struct Forecast {
     pub shares: [f64; 2],
     /// Bad requests of both sides expected over the horizon at the baseline's rate, divided by the dispersion.
     pub errors: f64,
-    /// Most windows that the horizon can hold: its seconds divided by a window's shortest time.
+    /// Windows after which a look is taken, over the horizon: its seconds divided by [`crate::Window::expected_s`].
     pub windows: f64,
 }
 
@@ -214,7 +238,7 @@ impl Calibrated {
         let plain = Self::none(alpha);
         let tables = if alpha >= 0.01 { &WHOLE } else { &HALF };
         let parts = shares.map(|share| theta * share / (theta * share + 1.0 - share));
-        let inside = tables.threshold(parts, errors, windows).map_or(f64::INFINITY, ln);
+        let inside = tables.threshold(parts, errors, errors / windows).map_or(f64::INFINITY, ln);
         if alpha < 0.005 || inside >= plain.ln_inside {
             return Ok(plain);
         }
@@ -223,24 +247,26 @@ impl Calibrated {
         Ok(Self { ln_inside: inside, ln_after: ville(alpha * (1.0 - SPENT)), errors_max })
     }
 
-    /// The threshold for the average over the quantiles of [`crate::latency`] at default weights, for requests that are slow
-    /// independently of each other. Counted in windows: [`Calibrated::ln_at`] takes their number here.
+    /// The threshold for the evidence of [`crate::latency`] at default weights, for requests that are slow independently of
+    /// each other, `rps` of them a second on both sides. Counted in windows: [`Calibrated::ln_at`] takes their number here.
     ///
     /// A canary faster than tolerated has fewer slow requests at every threshold, so its evidence is smaller path by path:
     /// the boundary, on which the table was simulated, is the worst case, and there the counts are the same for every
     /// distribution. Tables as in [`Calibrated::new`]; beyond an hour of windows it is [`ville`].
-    pub fn latency(alpha: f64, shares: [f64; 2], windows: f64) -> Result<Self, Error> {
+    pub fn latency(alpha: f64, shares: [f64; 2], rps: f64, windows: f64) -> Result<Self, Error> {
         Error::unless(alpha > 0.0 && alpha < 1.0, "alpha", alpha, "between 0 and 1")?;
         for share in shares {
             Error::unless(share > 0.0 && share < 1.0, "share", share, "between 0 and 1")?;
         }
+        Error::unless(rps > 0.0 && rps.is_finite(), "rps", rps, "requests per second above 0")?;
         let plain = Self::none(alpha);
-        let row = if alpha >= 0.01 { &LATENCY_WHOLE } else { &LATENCY_HALF };
-        let (low, high) = (shares[0].min(shares[1]), shares[0].max(shares[1]));
-        let first = PARTS.iter().rposition(|part| *part <= low).unwrap_or(0);
-        let Some(last) = PARTS.iter().position(|part| *part >= high - 1e-12) else { return Ok(plain) };
-        let inside = row[first..=last.max(first)].iter().copied().fold(0.0, f64::max);
-        let inside = ln(MARGIN * inside);
+        let table = if alpha >= 0.01 { &LATENCY_WHOLE } else { &LATENCY_HALF };
+        let Some(rows) = rows(shares) else { return Ok(plain) };
+        let at = |row: usize| {
+            let quieter = between(&LATENCY_RPS, &table[row], rps * QUIETER);
+            between(&LATENCY_RPS, &table[row], rps).max(quieter)
+        };
+        let inside = ln(MARGIN * rows.map(at).fold(0.0, f64::max));
         if alpha < 0.005 || windows > WINDOWS_MAX || inside >= plain.ln_inside {
             return Ok(plain);
         }
@@ -259,38 +285,39 @@ impl Calibrated {
 }
 
 impl Tables {
-    /// The largest threshold over the rows around the range of parts; the lower of both tables, since both hold.
-    fn threshold(&self, parts: [f64; 2], errors: f64, windows: f64) -> Option<f64> {
-        // Smaller parts overshoot more and need less, so the first row also bounds what lies below it.
-        let low = PARTS.iter().rposition(|part| *part <= parts[0].min(parts[1])).unwrap_or(0);
-        let high = PARTS.iter().position(|part| *part >= parts[0].max(parts[1]) - 1e-12)?.max(low);
-        let rows = low..=high;
-        let events = rows.clone().map(|row| after_events(&self.events[row], errors)).fold(0.0, f64::max);
-        let windows = rows.map(|row| after_windows(&self.windows[row], errors, windows)).fold(0.0, f64::max);
-        Some(MARGIN * events.min(windows)).filter(|threshold| threshold.is_finite())
+    /// The largest threshold over the rows around the range of parts, with so many bad requests in all and in a window.
+    fn threshold(&self, parts: [f64; 2], errors: f64, each: f64) -> Option<f64> {
+        let at = |row: usize| {
+            let part = if each < 1.0 { 1.0 } else { between(&WINDOWS, &self.windows[row], each) };
+            after_events(&self.events[row], errors) * part
+        };
+        Some(MARGIN * rows(parts)?.map(at).fold(0.0, f64::max))
     }
 }
 
-/// Interpolated in the logarithm of the number, on the running maximum: the truth rises, the simulation wobbles.
+/// The rows around a range of parts; none beyond the last. Smaller parts overshoot more and need less, so that the first row
+/// also bounds what lies below it.
+fn rows(parts: [f64; 2]) -> Option<core::ops::RangeInclusive<usize>> {
+    let low = PARTS.iter().rposition(|part| *part <= parts[0].min(parts[1])).unwrap_or(0);
+    let high = PARTS.iter().position(|part| *part >= parts[0].max(parts[1]) - 1e-12)?;
+    Some(low..=high.max(low))
+}
+
+/// On the running maximum: the truth rises, the simulation wobbles. Beyond the last column it rises no more.
 fn after_events(row: &[f64; EVENTS.len()], errors: f64) -> f64 {
-    let Some(right) = EVENTS.iter().position(|known| *known >= errors) else { return f64::INFINITY };
-    let highest = |column: usize| row[..=column].iter().copied().fold(0.0, f64::max);
-    if right == 0 {
-        return highest(0);
+    let mut rising = *row;
+    for column in 1..rising.len() {
+        rising[column] = rising[column].max(rising[column - 1]);
     }
-    let [below, above] = [EVENTS[right - 1], EVENTS[right]];
-    let inner = ln(errors / below) / ln(above / below);
-    highest(right - 1) + inner * (highest(right) - highest(right - 1))
+    between(&EVENTS, &rising, errors)
 }
 
-/// Interpolated in the logarithm of the number in a window; it falls from some number on, so the last column bounds the
-/// rest.
-fn after_windows(row: &[f64; WINDOWS.len()], errors: f64, windows: f64) -> f64 {
-    let each = errors / windows;
-    if windows > WINDOWS_MAX || each < WINDOWS[0] {
-        return f64::INFINITY;
+/// A row's value at `x`, even in its logarithm between the columns, and that of the nearest column outside of them.
+fn between<const N: usize>(columns: &[f64; N], row: &[f64; N], x: f64) -> f64 {
+    let Some(right) = columns.iter().position(|known| *known >= x) else { return row[N - 1] };
+    if right == 0 {
+        return row[0];
     }
-    let left = WINDOWS.iter().rposition(|known| *known <= each).unwrap_or(0);
-    let Some(above) = WINDOWS.get(left + 1) else { return row[left] };
-    row[left] + ln(each / WINDOWS[left]) / ln(above / WINDOWS[left]) * (row[left + 1] - row[left])
+    let inner = ln(x / columns[right - 1]) / ln(columns[right] / columns[right - 1]);
+    row[right - 1] + inner * (row[right] - row[right - 1])
 }

@@ -11,6 +11,7 @@ mod taxiway;
 pub use kayenta::Kayenta;
 pub use netflix::Netflix;
 pub use rules::{Played, argo, flagger, ratio};
+pub(crate) use rules::{argo_policy, flagger_policy};
 pub use taxiway::{CLASS, SoftRank, Strict, Textbook, put, strict};
 
 use crate::traffic::{Cell, Run, Scenario};

@@ -53,9 +53,14 @@ fn side(arm: Arm) -> Side {
 /// a failure condition does not match. `rate_max` is the highest error rate that counts as success: 5 % as in the
 /// documentation, or twice the true rate for an operator who knows it.
 pub fn argo(name: &'static str, rate_max: f64) -> Played {
-    let condition = format!("result[0] > {rate_max}");
+    Played { name, policy: argo_policy(name, rate_max, Signal::Errors { scale: 1.0 }) }
+}
+
+/// The analysis of [`argo`] of any figure: the last minute's must not be above `most`.
+pub(crate) fn argo_policy(name: &str, most: f64, figure: Signal) -> Policy {
+    let condition = format!("result[0] > {most}");
     let metric = Metric {
-        name: "error-rate".to_owned(),
+        name: "figure".to_owned(),
         interval_ms: Some(60_000),
         // The first measurement would find no request yet.
         delay_ms: 60_000,
@@ -74,18 +79,27 @@ pub fn argo(name: &'static str, rate_max: f64) -> Played {
         at: (1, 1),
     };
     let template = Template { name: name.to_owned(), metrics: vec![metric], includes: Vec::new() };
-    let errors = BTreeMap::from([("error-rate".to_owned(), Signal::Errors { scale: 1.0 })]);
-    Played { name, policy: Policy::Argo(Analysis::new(template, &errors).0) }
+    Policy::Argo(Analysis::new(template, &BTreeMap::from([("figure".to_owned(), figure)])).0)
 }
 
 /// A Flagger analysis as its documentation shows it: success rate of the last minute at least 99 %, `interval: 1m`,
 /// `threshold: 5`. Failed checks add up over the whole release; no data is a failed check; the threshold is looked at on
 /// the next tick. It never promotes, so that every fault has the whole hour to be found.
 pub fn flagger() -> Played {
+    let policy = flagger_policy("request-success-rate", [Some(99.0), None], &BTreeMap::new());
+    Played { name: "flagger-doc", policy }
+}
+
+/// The analysis of [`flagger`] with another of its own checks; `figures` says where it is read otherwise than as it stands.
+pub(crate) fn flagger_policy(
+    check: &str,
+    range: [Option<f64>; 2],
+    figures: &BTreeMap<String, Signal>,
+) -> Policy {
     let check = Check {
-        name: "request-success-rate".to_owned(),
+        name: check.to_owned(),
         window_ms: 60_000,
-        range: [Some(99.0), None],
+        range,
         query: None,
         address: None,
         provider: "prometheus".to_owned(),
@@ -100,8 +114,7 @@ pub fn flagger() -> Played {
         checks: vec![check],
         webhooks: Vec::new(),
     };
-    let (analysis, _) = flagger::Analysis::new(canary, &BTreeMap::new());
-    Played { name: "flagger-doc", policy: Policy::Flagger(analysis) }
+    Policy::Flagger(flagger::Analysis::new(canary, figures).0)
 }
 
 /// "More than twice the baseline's error rate" once the canary has 100 requests, looked at every minute, over the last

@@ -103,7 +103,7 @@ fn arguments_are_read_and_refused() {
     assert!(quick.quick && quick.json && quick.seed == 7 && quick.healthy > 0);
     assert_eq!(parse("--fast").unwrap_err(), "unknown argument \"--fast\"");
     assert_eq!(parse("--seed").unwrap_err(), "--seed needs a number");
-    assert_eq!(parse("--seed x").unwrap_err(), "--seed needs a whole number, not \"x\"");
+    assert_eq!(parse("--seed x").unwrap_err(), "--seed needs a number, not \"x\"");
 }
 
 /// What a script reads from `--json`.
