@@ -1,9 +1,10 @@
 //! Windows put together into as many spans of time as a chart can show and as the traffic bears.
 
 use crate::recording::{Recording, Seen};
+use crate::used::{self, Span};
 use taxiway_model::counts::{Counts, Histogram, quantile_us};
 use taxiway_model::metrics::{Moments, Sample, Tally};
-use taxiway_model::policy::{Measure, MetricPolicy};
+use taxiway_model::policy::{Measure, MetricPolicy, Prices};
 use taxiway_stats::{Arm, interval};
 
 /// Most bins a chart can show.
@@ -97,7 +98,12 @@ fn join_short(bins: &mut Vec<Bin>, wanted: u64) {
 
 impl Bin {
     /// What a metric shows of both sides, canary first.
-    pub fn readings(&self, recording: &Recording, metric: &MetricPolicy) -> [Option<Reading>; 2] {
+    pub fn readings(
+        &self,
+        recording: &Recording,
+        metric: &MetricPolicy,
+        prices: Option<&Prices>,
+    ) -> [Option<Reading>; 2] {
         match metric.measure {
             Measure::ErrorRate => self
                 .classes(recording, metric)
@@ -105,10 +111,20 @@ impl Bin {
             Measure::Latency { quantile_bp } => {
                 self.classes(recording, metric).map(|counts| latency(&counts.latency, quantile_bp))
             }
+            Measure::Burn { .. } => self.others(recording, metric, prices),
             measure if measure.is_query() => self.queried(recording, metric),
-            // Of the others the judge's figures are shown, and no course.
-            _ => [None, None],
+            _ => self.others(recording, metric, prices),
         }
+    }
+
+    fn others(
+        &self,
+        recording: &Recording,
+        metric: &MetricPolicy,
+        prices: Option<&Prices>,
+    ) -> [Option<Reading>; 2] {
+        let windows: Vec<&Seen> = self.seen.iter().map(|index| &recording.windows[*index]).collect();
+        used::readings(Span { recording, windows: &windows, to_ms: self.to_ms }, metric, prices)
     }
 
     /// The counts a metric looks at: all, or those of one endpoint class.
@@ -186,7 +202,12 @@ fn mean_of(moments: Moments) -> Option<Reading> {
     let mean = moments.sum() / count;
     let spread = moments.squares().map(|squares| (squares / count - mean * mean).max(0.0));
     let off = spread.map_or(0, |variance| ((variance / count).sqrt() * 1.96e6) as i64);
-    Some(Reading { of: moments.count, value, low: value.saturating_sub(off), high: value.saturating_add(off) })
+    Some(Reading {
+        of: moments.count,
+        value,
+        low: value.saturating_sub(off),
+        high: value.saturating_add(off),
+    })
 }
 
 fn latency(histogram: &Histogram, quantile_bp: u16) -> Option<Reading> {

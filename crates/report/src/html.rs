@@ -100,15 +100,17 @@ fn head(main: &mut String, report: &Report) {
 
 /// What matters besides, in a row of tiles.
 fn facts(main: &mut String, report: &Report) {
-    let mut tiles: Vec<(String, &str)> = vec![
-        (thousands(report.exposure.requests), "requests to the canary"),
-        (thousands(report.exposure.failed), "of them failed"),
-    ];
-    let excess = match report.exposure.excess {
-        more @ 1.. => thousands(more.unsigned_abs()),
-        _ => "none".to_owned(),
-    };
-    tiles.push((excess, "more than at the baseline's rate"));
+    let mut tiles: Vec<(String, &str)> = Vec::new();
+    // Where nobody counted requests, zeros would be wrong.
+    if report.exposure.requests > 0 {
+        let excess = match report.exposure.excess {
+            more @ 1.. => thousands(more.unsigned_abs()),
+            _ => "none".to_owned(),
+        };
+        tiles.push((thousands(report.exposure.requests), "requests to the canary"));
+        tiles.push((thousands(report.exposure.failed), "of them failed"));
+        tiles.push((excess, "more than at the baseline's rate"));
+    }
     if let Some(ms) = report.next_ms {
         tiles.push((format!("about {}", span(ms)), "until it can proceed"));
     }

@@ -19,6 +19,7 @@ pub mod text;
 pub mod words;
 
 mod chart;
+mod used;
 
 pub use course::{Course, Decision};
 pub use recording::Recording;

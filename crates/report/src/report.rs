@@ -10,7 +10,7 @@ use crate::words;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use taxiway_model::counts::{Counts, Histogram};
-use taxiway_model::policy::{Measure, MetricPolicy, Profile};
+use taxiway_model::policy::{Direction, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
@@ -120,10 +120,34 @@ pub struct MetricReport {
     pub red_bp: Option<u32>,
     /// Absolute slack on the tolerated rate, parts per million.
     pub slack_ppm: u32,
+    /// Whether less of it is worse.
+    #[serde(default)]
+    pub lower_is_worse: bool,
+    /// Whether its points are what was answered of what was routed, 1,000,000 being all of it.
+    #[serde(default)]
+    pub routed: bool,
+    /// Whether its figures are of instances, and not of requests or values.
+    #[serde(default)]
+    pub instances: bool,
+    /// Whether it is a mean over values, whose interval is known.
+    #[serde(default)]
+    pub means: bool,
+    /// Where in its unit the tolerance ends, reckoned from the baseline's figure of the whole time.
+    #[serde(default)]
+    pub tolerated_at: Option<i64>,
+    /// Where in its unit it is red.
+    #[serde(default)]
+    pub red_at: Option<i64>,
     /// The absolute band above which it holds, in its unit.
     pub hold_above: Option<u64>,
     /// The absolute band above which it goes back.
     pub rollback_above: Option<u64>,
+    /// The absolute band below which it holds, in its unit.
+    #[serde(default)]
+    pub hold_below: Option<u64>,
+    /// The absolute band below which it goes back.
+    #[serde(default)]
+    pub rollback_below: Option<u64>,
     /// Whether PROCEED needs it.
     pub required: bool,
     /// What the judge found.
@@ -322,12 +346,12 @@ fn metric(
         Measure::QueryValues { .. } | Measure::QueryMoments | Measure::Cost => (Unit::Micro, None),
     };
     let point = |bin: &Bin| {
-        let [canary, baseline] = bin.readings(recording, policy);
+        let [canary, baseline] = bin.readings(recording, policy, course.policy.prices.as_ref());
         Point { from_ms: bin.from_ms, to_ms: bin.to_ms, canary, baseline }
     };
     let is_latency = matches!(policy.measure, Measure::Latency { .. }) && policy.endpoint.is_none();
     MetricReport {
-        title: words::title(recording, unit, finding),
+        title: words::title(recording, unit, is_lower_worse(policy), finding),
         unit,
         quantile_bp,
         tolerance_bp: policy.is_compared().then_some(policy.tolerance_bp),
@@ -335,6 +359,14 @@ fn metric(
         slack_ppm: policy.slack_ppm,
         hold_above: policy.hold_above,
         rollback_above: policy.rollback_above,
+        hold_below: policy.hold_below,
+        rollback_below: policy.rollback_below,
+        lower_is_worse: is_lower_worse(policy),
+        routed: policy.measure == Measure::Throughput,
+        instances: matches!(policy.measure, Measure::Memory | Measure::Cpu | Measure::Restarts),
+        means: policy.measure == Measure::QueryMoments,
+        tolerated_at: band(policy, finding, unit, Some(policy.tolerance_bp).filter(|_| policy.is_compared())),
+        red_at: band(policy, finding, unit, Some(policy.red_bp).filter(|bp| *bp != u32::MAX)),
         required: policy.required,
         for_needed_milli: looks.iter().rev().find_map(|(_, finding)| finding.for_needed_milli),
         shown_ms: first(|finding| finding.shown),
@@ -344,6 +376,37 @@ fn metric(
         slower: if is_latency { slower(bins, until_ms) } else { Vec::new() },
         finding: finding.clone(),
     }
+}
+
+/// Whether less of a metric is worse. Of throughput it is: what is lost is not answered.
+fn is_lower_worse(policy: &MetricPolicy) -> bool {
+    policy.measure == Measure::Throughput || policy.direction == Direction::LowerIsWorse
+}
+
+/// Where a band relative to the baseline lies, in the metric's unit; none where it has none, or where the figure that
+/// is shown is not the one compared.
+fn band(policy: &MetricPolicy, finding: &MetricFinding, unit: Unit, ratio_bp: Option<u32>) -> Option<i64> {
+    let ratio = f64::from(ratio_bp?) / 1e4;
+    let baseline = match (policy.measure, &finding.baseline) {
+        // A request of the CPU is compared, not an instance; new types and restarts are not compared by a ratio.
+        (Measure::Cpu | Measure::QueryTypes | Measure::Restarts, _) | (_, None) => return None,
+        // As much as was routed is all of it.
+        (Measure::Throughput, Some(_)) => return Some((1e6 / ratio.max(1.0 / ratio)) as i64),
+        (Measure::Burn { budget_ppm, .. }, Some(side)) => {
+            let slack = f64::from(policy.slack_ppm) * 1e3 / f64::from(budget_ppm.max(1));
+            return Some((side.value? as f64 * ratio + slack) as i64);
+        }
+        (_, Some(side)) if unit == Unit::Ppm => {
+            if side.requests == 0 {
+                return None;
+            }
+            side.bad as f64 * 1e6 / side.requests as f64
+        }
+        (_, Some(side)) => side.value? as f64,
+    };
+    let slack = if unit == Unit::Ppm { f64::from(policy.slack_ppm) } else { 0.0 };
+    let sign = if is_lower_worse(policy) { -1.0 } else { 1.0 };
+    Some((baseline * ratio + sign * slack) as i64)
 }
 
 /// At most [`EVIDENCE_POINTS`] looks: of each group the one with the most evidence against, so
@@ -435,6 +498,9 @@ pub fn moment(report: &Report) -> String {
 
 /// What the canary cost, one sentence.
 pub fn cost(exposure: &Exposure) -> String {
+    if exposure.requests == 0 {
+        return "no request of the canary was counted".to_owned();
+    }
     let more = if exposure.at_least { ", and it would have gone on" } else { "" };
     let excess = match exposure.excess {
         1.. => format!(", {} more than the baseline's rate gives", thousands(exposure.excess.unsigned_abs())),

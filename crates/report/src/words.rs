@@ -37,6 +37,9 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
     let baseline = recording.head.baseline.as_deref().unwrap_or("the baseline");
     let times = worst.finding.ratio_bp.filter(|bp| *bp > 10_000).map(ratio);
     let because = match (worst.unit, times) {
+        (Unit::Ppm, _) if worst.lower_is_worse => {
+            format!("{} is worse than with {baseline}", worst.finding.metric)
+        }
         (Unit::Ppm, Some(times)) => format!("it fails {times} as often as {baseline}"),
         (Unit::Ppm, None) => format!("it fails more often than {baseline}"),
         (Unit::Us, Some(times)) => {
@@ -54,7 +57,7 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
         }
         (Verdict::Hold, true) => format!("Stop and look at {canary}: {because}, but not far"),
         (Verdict::Hold, false) => {
-            format!("Stop and look at {canary}: {} is above a limit", worst.finding.metric)
+            format!("Stop and look at {canary}: {} is beyond a limit", worst.finding.metric)
         }
         (Verdict::InsufficientData, _) => {
             match metrics.iter().filter_map(|metric| metric.finding.wait_ms).max().filter(|ms| *ms > 0) {
@@ -67,15 +70,18 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
 }
 
 /// A metric's finding.
-pub(crate) fn title(recording: &Recording, unit: Unit, finding: &MetricFinding) -> String {
+pub(crate) fn title(
+    recording: &Recording,
+    unit: Unit,
+    lower_is_worse: bool,
+    finding: &MetricFinding,
+) -> String {
     let canary = &recording.head.canary;
-    let comparative = match unit {
-        Unit::Ppm => "fails",
-        Unit::Us => "is slow",
-        Unit::Micro | Unit::Milli | Unit::Bytes => "is worse",
-    };
     let against = finding.baseline.as_ref();
-    let no_errors = unit == Unit::Ppm && finding.canary.bad == 0 && against.is_none_or(|side| side.bad == 0);
+    let no_errors = unit == Unit::Ppm
+        && !lower_is_worse
+        && finding.canary.bad == 0
+        && against.is_none_or(|side| side.bad == 0);
     match (finding.ratio_bp, unit) {
         _ if finding.state == FindingState::NoData => "Its source has nothing: that is not health".to_owned(),
         _ if finding.state == FindingState::SourceError => {
@@ -90,14 +96,20 @@ pub(crate) fn title(recording: &Recording, unit: Unit, finding: &MetricFinding) 
         (Some(bp), Unit::Us) if finding.shown => {
             format!("{canary} is slower: {} takes {} as long", quantile_word(finding), ratio(bp))
         }
-        (Some(bp), _) if finding.shown => format!("{canary} {comparative} {} as often", ratio(bp)),
+        (Some(bp), Unit::Ppm) if finding.shown && !lower_is_worse => {
+            format!("{canary} fails {} as often", ratio(bp))
+        }
+        (Some(bp), _) if finding.shown => {
+            format!("{canary} has {} as much {} as the baseline", ratio(bp), finding.metric)
+        }
+        (None, Unit::Ppm) if finding.shown && lower_is_worse => format!("{canary} is worse than tolerated"),
         (None, Unit::Ppm) if finding.shown => {
             let rate = share(finding.canary.bad, finding.canary.requests);
             format!("{canary} fails in {rate} of requests, the baseline hardly ever")
         }
         _ if finding.shown => format!("{canary} is worse than tolerated"),
         _ => match finding.verdict {
-            Verdict::Rollback | Verdict::Hold => format!("{canary} is above a limit"),
+            Verdict::Rollback | Verdict::Hold => format!("{canary} is beyond a limit"),
             Verdict::InsufficientData => "No difference shown, but not enough seen to be sure".to_owned(),
             Verdict::Proceed => "No worse than tolerated".to_owned(),
         },

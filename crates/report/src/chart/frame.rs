@@ -38,6 +38,12 @@ impl Scale {
         Self { from: 0.0, to: to.max(f64::MIN_POSITIVE), log: false, start: HEIGHT - BOTTOM, end: TOP }
     }
 
+    /// Up from zero, or from below it.
+    pub(super) fn between(from: f64, to: f64) -> Self {
+        let up = Self::up(to);
+        Self { from: from.min(0.0), ..up }
+    }
+
     /// Up, by factors.
     pub(super) fn up_log(from: f64, to: f64) -> Self {
         let from = from.max(1e-9);

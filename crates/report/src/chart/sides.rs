@@ -7,28 +7,26 @@ use crate::figures::{bound, span};
 use crate::report::{MetricReport, Point, Report, Unit};
 use crate::words::figure;
 
+/// Bytes in a MiB.
+const MIB: f64 = 1_048_576.0;
+
 /// The chart of a metric's figures.
 pub(crate) fn sides(report: &Report, metric: &MetricReport) -> Chart {
     let points = &metric.points;
     let begin = points.first().map_or(0, |point| point.from_ms);
     let end = points.last().map_or(1, |point| point.to_ms);
     let x = Scale::time(begin, end);
-    let limits = limits(metric);
-    let y = height(metric, &limits);
+    let [low, top] = extent(metric);
+    let y = height(metric, low, top);
     let mut drawing = Drawing::new();
-    if metric.unit != Unit::Us
-        && let (Some(tolerated), Some(red)) = (limits.tolerated, limits.red)
-    {
-        drawing.band("warn-band", y.at(tolerated), y.at(red));
-        drawing.band("bad-band", y.at(red), y.at(f64::INFINITY));
-        drawing.label("bad", y.at(red), &format!("red: {}", bound(metric.red_bp.unwrap_or_default())));
-    }
-    drawing.left_axis(&y, |value| figure(metric.unit, value as i64));
+    let has_bands = bands(&mut drawing, metric, &y, [low, top]);
+    drawing.left_axis(&y, |value| figure(metric.unit, value_of(metric.unit, value)));
     drawing.time_axis(&x);
-    let held = metric.rollback_above.or(metric.hold_above).map(|band| band as f64);
-    if let Some(band) = held.filter(|band| *band <= limits.top) {
-        drawing.across("limit", y.at(band));
-        drawing.label("muted", y.at(band), "limit");
+    for band in limits(metric).into_iter().flatten().map(|band| place_of(metric.unit, band as i64)) {
+        if (low..=top).contains(&band) {
+            drawing.across("limit", y.at(band));
+            drawing.label("muted", y.at(band), "limit");
+        }
     }
     steps(&mut drawing, report, &x, (begin, end));
     both(&mut drawing, metric, &x, &y);
@@ -41,44 +39,69 @@ pub(crate) fn sides(report: &Report, metric: &MetricReport) -> Chart {
         subtitle,
         columns,
         rows,
-        legend: legend(report, metric, limits.red.is_some()),
+        legend: legend(report, metric, has_bands),
     }
 }
 
-struct Limits {
-    tolerated: Option<f64>,
-    red: Option<f64>,
-    /// As high as anything that is drawn.
-    top: f64,
+/// Bytes are drawn in MiB, so that the figures at the axis are round.
+fn place_of(unit: Unit, value: i64) -> f64 {
+    if unit == Unit::Bytes { value as f64 / MIB } else { value as f64 }
 }
 
-/// The bands over the baseline's figure of the whole time.
-fn limits(metric: &MetricReport) -> Limits {
-    let baseline = metric.finding.baseline.as_ref().and_then(|side| match metric.unit {
-        Unit::Ppm => (side.requests > 0).then(|| side.bad as f64 * 1e6 / side.requests as f64),
-        _ => side.value.map(|value| value as f64),
-    });
-    let slack = if metric.unit == Unit::Ppm { f64::from(metric.slack_ppm) } else { 0.0 };
-    let over = |bp: Option<u32>| Some(baseline? * f64::from(bp?) / 1e4 + slack);
-    let readings = metric.points.iter().flat_map(|point| [point.canary, point.baseline]).flatten();
+fn value_of(unit: Unit, place: f64) -> i64 {
+    if unit == Unit::Bytes { (place * MIB) as i64 } else { place as i64 }
+}
+
+/// What is tolerated and what is red, where both are known and the figure is no latency (whose axis goes by factors).
+fn bands(drawing: &mut Drawing, metric: &MetricReport, y: &Scale, [low, top]: [f64; 2]) -> bool {
+    let (Some(tolerated), Some(red)) = (metric.tolerated_at, metric.red_at) else { return false };
+    if metric.unit == Unit::Us {
+        return false;
+    }
+    let [tolerated, red] = [tolerated, red].map(|value| place_of(metric.unit, value));
+    let beyond = if metric.lower_is_worse { low } else { f64::INFINITY };
+    if (metric.lower_is_worse && tolerated <= low) || (!metric.lower_is_worse && tolerated >= top) {
+        return false;
+    }
+    drawing.band("warn-band", y.at(tolerated), y.at(red));
+    if (metric.lower_is_worse && red > low) || (!metric.lower_is_worse && red < top) {
+        drawing.band("bad-band", y.at(red), y.at(beyond));
+        drawing.label("bad", y.at(red), &format!("red: {}", bound(metric.red_bp.unwrap_or_default())));
+    }
+    true
+}
+
+/// The absolute bands: the harder one on either side.
+fn limits(metric: &MetricReport) -> [Option<u64>; 2] {
+    [metric.rollback_above.or(metric.hold_above), metric.rollback_below.or(metric.hold_below)]
+}
+
+/// The lowest and the highest figure that is drawn.
+fn extent(metric: &MetricReport) -> [f64; 2] {
+    let readings = || metric.points.iter().flat_map(|point| [point.canary, point.baseline]).flatten();
     let highest = |reading: Reading| match metric.unit {
         Unit::Us => reading.high as f64,
         // A wide interval of a bin with few requests must not flatten everything else.
-        _ => reading.value as f64 * 1.15,
+        _ => place_of(metric.unit, reading.value) * 1.15,
     };
-    let seen = readings.map(highest).fold(0.0, f64::max);
-    let red = over(metric.red_bp);
-    let top = seen.max(red.unwrap_or(0.0) * 1.25).max(10.0);
-    Limits { tolerated: over(metric.tolerance_bp), red, top }
+    let seen = readings().map(highest).fold(0.0, f64::max);
+    let red = metric.red_at.map_or(0.0, |red| place_of(metric.unit, red));
+    let red = if metric.lower_is_worse { red } else { red * 1.25 };
+    // A limit just above what was seen belongs into the picture, one far off does not.
+    let near = limits(metric)[0].map(|limit| place_of(metric.unit, limit as i64) * 1.1);
+    let near = near.filter(|limit| *limit < 4.0 * seen.max(red)).unwrap_or(0.0);
+    let least = if metric.unit == Unit::Bytes { 1.0 } else { 10.0 };
+    let lowest = readings().map(|reading| place_of(metric.unit, reading.value)).fold(0.0, f64::min);
+    [lowest * 1.15, seen.max(red).max(near).max(least)]
 }
 
-fn height(metric: &MetricReport, limits: &Limits) -> Scale {
+fn height(metric: &MetricReport, low: f64, top: f64) -> Scale {
     if metric.unit != Unit::Us {
-        return Scale::up(limits.top);
+        return Scale::between(low, top);
     }
     let readings = metric.points.iter().flat_map(|point| [point.canary, point.baseline]).flatten();
     let lowest = readings.map(|reading| reading.low as f64).fold(f64::INFINITY, f64::min);
-    Scale::up_log(if lowest.is_finite() { lowest * 0.8 } else { 1.0 }, limits.top * 1.15)
+    Scale::up_log(if lowest.is_finite() { lowest * 0.8 } else { 1.0 }, top * 1.15)
 }
 
 /// Where a step begins, with its share of the traffic.
@@ -92,7 +115,8 @@ fn steps(drawing: &mut Drawing, report: &Report, x: &Scale, (begin, end): (u64, 
 fn both(drawing: &mut Drawing, metric: &MetricReport, x: &Scale, y: &Scale) {
     let middle = |point: &Point| x.at((point.from_ms + point.to_ms) as f64 / 2.0);
     let line = |side: fn(&Point) -> Option<Reading>, value: fn(&Reading) -> i64| -> Vec<(f64, f64)> {
-        let height = |point: &Point| side(point).map(|reading| y.at(value(&reading) as f64));
+        let unit = metric.unit;
+        let height = |point: &Point| side(point).map(|reading| y.at(place_of(unit, value(&reading))));
         let mut places: Vec<(f64, f64)> =
             metric.points.iter().filter_map(|point| Some((middle(point), height(point)?))).collect();
         // A span's figure holds for all of it, also at both ends of the chart.
@@ -122,7 +146,15 @@ fn both(drawing: &mut Drawing, metric: &MetricReport, x: &Scale, y: &Scale) {
 fn subtitle(metric: &MetricReport) -> String {
     let name = &metric.finding.metric;
     match (metric.unit, metric.quantile_bp) {
+        (Unit::Ppm, _) if metric.routed => {
+            format!("{name}: answered requests as a share of those routed there, over time")
+        }
+        (Unit::Ppm, _) if metric.lower_is_worse => format!("{name}: its share over time (less is worse)"),
         (Unit::Ppm, _) => format!("{name}: share of bad requests over time"),
+        (Unit::Bytes, _) => format!("{name}: the largest instance over time"),
+        (Unit::Milli, _) if metric.instances => format!("{name}: cores of the busiest instance over time"),
+        (Unit::Milli, _) => format!("{name}: times the burn that the budget allows, over time"),
+        _ if metric.lower_is_worse => format!("{name}: its value over time (less is worse)"),
         (Unit::Us, Some(bp)) => {
             format!("{name}: p{} (bold) and p50 (thin) over time", f64::from(bp) / 100.0)
         }
@@ -132,10 +164,17 @@ fn subtitle(metric: &MetricReport) -> String {
 
 fn legend(report: &Report, metric: &MetricReport, bands: bool) -> Vec<(&'static str, String)> {
     let mut legend = super::sides_legend(report);
-    if metric.unit == Unit::Ppm {
-        legend.push(("canary-area", "its 95% interval".to_owned()));
+    let is_wide = |point: &Point| point.canary.is_some_and(|reading| reading.low < reading.high);
+    if metric.unit != Unit::Us && metric.points.iter().any(is_wide) {
+        let words = match metric.unit {
+            Unit::Bytes => "its least and most",
+            _ if metric.instances => "its least and most",
+            Unit::Micro if !metric.means => "its least and most",
+            _ => "its 95% interval",
+        };
+        legend.push(("canary-area", words.to_owned()));
     }
-    if bands && metric.unit != Unit::Us {
+    if bands {
         legend.push(("warn-band", "more than tolerated".to_owned()));
         legend.push(("bad-band", "red".to_owned()));
     }
@@ -143,7 +182,11 @@ fn legend(report: &Report, metric: &MetricReport, bands: bool) -> Vec<(&'static 
 }
 
 fn table(metric: &MetricReport) -> (Vec<String>, Vec<Vec<String>>) {
-    let of = if metric.unit == Unit::Micro { "values" } else { "requests" };
+    let of = match metric.unit {
+        _ if metric.instances => "instances",
+        Unit::Micro => "values",
+        _ => "requests",
+    };
     let columns = ["from", "to", "canary", of, "baseline", of].map(str::to_owned).to_vec();
     let side = |reading: Option<Reading>| match reading {
         Some(reading) => [figure(metric.unit, reading.value), crate::figures::thousands(reading.of)],
