@@ -6,9 +6,9 @@
 
 pub mod canary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub use canary::{Canary, Check, Template};
+pub use canary::{Canary, Check, Template, Webhook};
 
 use crate::policy::{Act, Outcome, Play, Stretch, Tape, Whose};
 use crate::signal::{Reading, Signal};
@@ -20,6 +20,9 @@ pub struct Analysis {
     pub canary: Canary,
     /// What each metric is; a metric without one is not checked.
     pub signals: BTreeMap<String, Signal>,
+    /// Webhooks that answer otherwise than as expected: checks that fail, gates that stay closed, a rollback that is
+    /// asked for. All others pass, and no rollback is asked for.
+    pub against: BTreeSet<String>,
 }
 
 impl Analysis {
@@ -39,7 +42,7 @@ impl Analysis {
                 None => unknown.push(check.name.clone()),
             }
         }
-        (Self { canary, signals }, unknown)
+        (Self { canary, signals, against: BTreeSet::new() }, unknown)
     }
 
     /// The loop before a release: its first check falls on the tick after the canary got its first traffic.
@@ -79,7 +82,38 @@ impl Loop<'_> {
         })
     }
 
+    /// The first webhook of a kind that answers otherwise than as expected.
+    fn against(&self, kind: &str) -> Option<&str> {
+        let webhooks = self.settings.canary.webhooks.iter().filter(|webhook| webhook.kind == kind);
+        webhooks.map(|webhook| webhook.name.as_str()).find(|name| self.settings.against.contains(*name))
+    }
+
+    /// What gates and hooks decide before anything is measured.
+    fn hooks(&mut self, at_ms: u64) -> Option<Outcome> {
+        if let Some(name) = self.against("confirm-rollout") {
+            let reason = format!("the gate `{name}` (confirm-rollout) is closed");
+            return Some(Outcome { act: Act::Pause, at_ms, reason });
+        }
+        let name = self.against("rollback")?;
+        let reason = format!("the webhook `{name}` asks for a rollback");
+        Some(Outcome { act: Act::Rollback, at_ms, reason })
+    }
+
+    /// A gate that is closed after a good check.
+    fn gate(&self, at_ms: u64, is_last: bool) -> Option<Outcome> {
+        let kind = if is_last { "confirm-promotion" } else { "confirm-traffic-increase" };
+        if !is_last && self.settings.canary.strategy != canary::Strategy::Weights {
+            return None;
+        }
+        let name = self.against(kind)?;
+        let reason = format!("the gate `{name}` ({kind}) is closed");
+        Some(Outcome { act: Act::Pause, at_ms, reason })
+    }
+
     fn tick(&mut self, at_ms: u64) -> Option<Outcome> {
+        if let Some(outcome) = self.hooks(at_ms) {
+            return Some(outcome);
+        }
         let canary = &self.settings.canary;
         if self.failed >= canary.threshold {
             let reason = format!(
@@ -88,13 +122,18 @@ impl Loop<'_> {
             );
             return Some(Outcome { act: Act::Rollback, at_ms, reason });
         }
-        if let Some(problem) = self.problem(at_ms) {
+        let hook = self.against("pre-rollout").or_else(|| self.against("rollout"));
+        let hook = hook.map(|name| format!("the webhook `{name}` failed"));
+        if let Some(problem) = hook.or_else(|| self.problem(at_ms)) {
             self.failed += 1;
             self.last = problem;
             return None;
         }
         self.good += 1;
         let is_done = canary.advances.is_some_and(|advances| self.good >= advances);
+        if let Some(outcome) = self.gate(at_ms, is_done) {
+            return Some(outcome);
+        }
         is_done.then(|| Outcome { act: Act::Promote, at_ms, reason: format!("{} good checks", self.good) })
     }
 }

@@ -7,6 +7,8 @@ mod flagger;
 mod kayenta;
 mod write;
 
+use std::collections::BTreeMap;
+
 use taxiway_model::document::plain::{Misfit, Plain};
 
 use crate::{argo as rollouts, flagger as loops, kayenta as judge};
@@ -35,8 +37,12 @@ struct Draft {
     steps: Vec<(u64, u64)>,
     metrics: Vec<DraftMetric>,
     built_in: Vec<BuiltIn>,
+    checks: Vec<DraftCheck>,
     url: Option<String>,
     left: Vec<String>,
+    /// Templates that were read, and those that are included somewhere.
+    templates: Vec<String>,
+    includes: Vec<String>,
 }
 
 /// A metric by query.
@@ -51,6 +57,16 @@ struct DraftMetric {
     required: bool,
 }
 
+/// A check at fixed places of every release.
+#[derive(Debug)]
+struct DraftCheck {
+    notes: Vec<String>,
+    name: String,
+    at: &'static str,
+    on_failure: &'static str,
+    url: String,
+}
+
 /// A metric that Taxiway measures itself.
 #[derive(Debug)]
 struct BuiltIn {
@@ -62,6 +78,20 @@ struct BuiltIn {
 /// Carries over what the documents of all files together say. `file` is the name under which the `CanaryConfig` will
 /// lie beside `taxiway.yaml`. A misfit comes with the index of its document.
 pub fn import(documents: &[Plain], file: &str) -> Result<Imported, (usize, Misfit)> {
+    import_with(documents, file, &BTreeMap::new())
+}
+
+/// Whether a document is one that [`import`] knows.
+pub fn is_known(document: &Plain) -> bool {
+    kind(document).is_some()
+}
+
+/// As [`import`], with values for the arguments of Argo's templates and the variables of Kayenta's scope.
+pub fn import_with(
+    documents: &[Plain],
+    file: &str,
+    arguments: &BTreeMap<String, String>,
+) -> Result<Imported, (usize, Misfit)> {
     let kinds: Vec<Option<Kind>> = documents.iter().map(kind).collect();
     if let Some(at) = kinds.iter().position(Option::is_none) {
         let message = "this is neither a canary configuration of Kayenta, nor an AnalysisTemplate of Argo Rollouts, nor a \
@@ -74,11 +104,16 @@ pub fn import(documents: &[Plain], file: &str) -> Result<Imported, (usize, Misfi
     let (configs, templates) = (of(Kind::Config), of(Kind::Template));
     let (canaries, metric_templates) = (of(Kind::Canary), of(Kind::MetricTemplate));
     let (first, draft) = match (configs.as_slice(), templates.as_slice(), canaries.as_slice()) {
-        ([(at, config)], [], []) if metric_templates.is_empty() => (*at, kayenta::draft(config)),
+        ([(at, config)], [], []) if metric_templates.is_empty() => (*at, kayenta::draft(config, arguments)),
         ([], [(at, _), ..], []) if metric_templates.is_empty() => {
             let mut draft = argo::begin();
             for (at, template) in &templates {
-                argo::add(&mut draft, template).map_err(|misfit| (*at, misfit))?;
+                argo::add(&mut draft, template, arguments).map_err(|misfit| (*at, misfit))?;
+            }
+            for included in draft.includes.iter().filter(|name| !draft.templates.contains(name)) {
+                draft
+                    .left
+                    .push(format!("The template `{included}` that is included was not read; import it too."));
             }
             (*at, Ok(draft))
         }

@@ -146,10 +146,16 @@ impl Named {
     }
 
     fn argo(&self, found: &[(usize, Plain)]) -> Result<(Policy, Vec<String>), Problems> {
-        let (index, document) =
+        let templates: Vec<(usize, &Plain)> = found
+            .iter()
+            .filter(|(_, document)| argo::template::is_template(document))
+            .map(|(index, document)| (*index, document))
+            .collect();
+        if templates.is_empty() {
             one(found, argo::template::is_template, "an AnalysisTemplate of Argo Rollouts")?;
-        let template = argo::template::read(document, &self.settings);
-        let template = template.map_err(|misfit| Problems::Misfit(index, misfit))?;
+        }
+        let template = argo::template::read_all(&templates, &self.settings)
+            .map_err(|(index, misfit)| Problems::Misfit(index, misfit))?;
         let (analysis, unknown) = argo::Analysis::new(template, &self.signals());
         Ok((Policy::Argo(analysis), unknown))
     }
@@ -165,7 +171,22 @@ impl Named {
             .collect::<Result<Vec<_>, _>>()?;
         let canary = flagger::canary::read(document, &templates);
         let canary = canary.map_err(|misfit| Problems::Misfit(index, misfit))?;
-        let (analysis, unknown) = flagger::Analysis::new(canary, &self.signals());
+        let (mut analysis, unknown) = flagger::Analysis::new(canary, &self.signals());
+        for webhook in &analysis.canary.webhooks {
+            match (webhook.kind.as_str(), self.settings.get(&webhook.name).map(String::as_str)) {
+                (_, None) | ("rollback", Some("closed")) => {}
+                ("rollback", Some("open")) => _ = analysis.against.insert(webhook.name.clone()),
+                (_, Some("passes" | "open")) => {}
+                (_, Some("fails" | "closed")) => _ = analysis.against.insert(webhook.name.clone()),
+                (_, Some(other)) => {
+                    let why = format!(
+                        "`{other}` is no answer of the webhook `{}`: fails, passes, open, closed",
+                        webhook.name
+                    );
+                    return Err(Problems::Words(why));
+                }
+            }
+        }
         Ok((Policy::Flagger(analysis), unknown))
     }
 }

@@ -1,9 +1,10 @@
 //! `taxiway import`: a configuration of Kayenta, Argo Rollouts or Flagger as ours.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use taxiway_model::document::plain;
-use taxiway_peers::import::{Imported, import};
+use taxiway_peers::import::{Imported, import_with};
 
 use super::judge::save;
 use crate::cli::Global;
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// Write the CanaryConfig to this file; what belongs into taxiway.yaml goes to standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// An argument of Argo's templates, or a variable of Kayenta's scope; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::judge::parameter)]
+    with: Vec<(String, String)>,
     /// Write over the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
@@ -73,7 +77,8 @@ fn imported(args: &Args) -> Result<Imported, CliError> {
         .as_deref()
         .and_then(Path::file_name)
         .map_or_else(|| "analysis.yaml".to_owned(), |name| name.to_string_lossy().into_owned());
-    import(&documents, &name).map_err(|(document, misfit)| {
+    let with: BTreeMap<String, String> = args.with.iter().cloned().collect();
+    import_with(&documents, &name, &with).map_err(|(document, misfit)| {
         let file = ends.iter().find(|(end, _)| document < *end).map_or(&args.files[0], |(_, file)| *file);
         let name = file.display().to_string();
         peers::wrong(&name, peers::misfit_place(&name, misfit))

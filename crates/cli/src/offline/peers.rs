@@ -10,7 +10,7 @@ use taxiway_model::metrics::Sample;
 use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
 use taxiway_peers::named::{Named, Problems};
-use taxiway_peers::{Act, Policy, Side, Signal, Stretch, span};
+use taxiway_peers::{Act, Policy, Side, Signal, Stretch};
 use taxiway_report::Recording;
 use taxiway_report::course::Decision;
 use taxiway_report::recording::Lack;
@@ -93,18 +93,6 @@ impl Peer {
         Decision { verdict, at_ms: Some(began_ms + outcome.at_ms), sentence: outcome.reason }
     }
 
-    /// The decision as one sentence.
-    pub(crate) fn sentence(&self, recording: &Recording) -> String {
-        let decision = self.decision(recording);
-        let at = decision.at_ms.map_or_else(String::new, |ms| format!(" after {}", span::show(ms)));
-        format!(
-            "as {}: {}{at}: {}",
-            self.name,
-            taxiway_report::words::verdict(decision.verdict),
-            decision.sentence
-        )
-    }
-
     /// Sentences about metrics that do not take part.
     pub(crate) fn unknown(&self) -> Vec<String> {
         let told = |metric: &String| {
@@ -172,8 +160,9 @@ fn values(sample: &Sample) -> [Option<f64>; 2] {
         Sample::Moments { canary, baseline } => {
             [canary, baseline].map(|side| side.mean_micro().map(|micro| micro as f64 / 1e6))
         }
-        Sample::Types { canary, baseline } => [canary, baseline]
-            .map(|side| (side.total > 0).then(|| side.errors() as f64 / side.total as f64)),
+        Sample::Types { canary, baseline } => {
+            [canary, baseline].map(|side| (side.total > 0).then(|| side.errors() as f64 / side.total as f64))
+        }
         Sample::Buckets { .. } => [None, None],
     }
 }

@@ -1,14 +1,12 @@
-//! Two ranges of a Prometheus: a query is taken apart as for live releases, so that counters are
-//! asked for rather than a smoothed rate.
+//! Ranges of a Prometheus: a query is taken apart as for live releases, so that counters are asked
+//! for rather than a smoothed rate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use taxiway_adapters::metrics::prometheus::{Range, RangeSeries, range_blocking};
-use taxiway_adapters::metrics::promql;
 use taxiway_model::counts::Counts;
-use taxiway_model::ids::MetricName;
-use taxiway_model::metrics::{Query, Shape, matchers};
+use taxiway_model::metrics::{Api, Moments, Query, Shape, Side, Source, Types};
 
 use super::series::{Has, Point, Series};
 use crate::error::{CliError, Code};
@@ -19,78 +17,96 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Points of a series that a Prometheus gives at most.
 const POINTS_MAX: f64 = 11_000.0;
 
-/// What is asked.
+/// Whom is asked, about which times.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) query: &'a str,
-    pub(crate) metric: &'a MetricName,
-    pub(crate) from_s: f64,
-    pub(crate) to_s: f64,
+    pub(crate) source: &'a Source,
+    /// Versions of canary and baseline.
+    pub(crate) versions: [&'a str; 2],
+    /// Beginning and end for canary and baseline, in seconds since the epoch.
+    pub(crate) spans: [[f64; 2]; 2],
     pub(crate) step_s: f64,
 }
 
-/// Both sides' figures, canary first, with the query as it was asked.
-pub(crate) fn read(
-    asked: &Asked<'_>,
-    labels: [&BTreeMap<String, String>; 2],
-) -> Result<([Series; 2], Query), CliError> {
-    if asked.to_s <= asked.from_s {
-        return Err(CliError::new(Code::BadArgument, "--to does not lie after --from"));
+/// What a query gave: both sides' figures, canary first, or why there are none on one of them.
+pub(crate) type Found = Result<[Series; 2], String>;
+
+impl Asked<'_> {
+    /// Whether the times can be asked for.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
+        for ([from_s, to_s], name) in self.spans.iter().zip(["", "baseline-"]) {
+            if to_s <= from_s {
+                let why = format!("--{name}to does not lie after --{name}from");
+                return Err(CliError::new(Code::BadArgument, why).hint("write the earlier time first"));
+            }
+            if (to_s - from_s) / self.step_s > POINTS_MAX {
+                let why = format!("a Prometheus gives at most {POINTS_MAX} points; this span has more");
+                return Err(
+                    CliError::new(Code::BadArgument, why).hint("take a longer --step or a shorter span")
+                );
+            }
+        }
+        Ok(())
     }
-    if (asked.to_s - asked.from_s) / asked.step_s > POINTS_MAX {
-        let why = format!("a Prometheus gives at most {POINTS_MAX} points; this span has more");
-        return Err(CliError::new(Code::BadArgument, why).hint("take a longer --step or a shorter span"));
+
+    /// Both sides' figures of a query. The baseline's times are put on the canary's.
+    pub(crate) fn read(&self, query: &Query) -> Result<Found, CliError> {
+        let mut sides = Vec::new();
+        for (at, side) in Side::BOTH.into_iter().enumerate() {
+            match self.side(query, side, at)? {
+                Ok(series) => sides.push(series),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        let [canary, mut baseline] = <[Series; 2]>::try_from(sides).expect("there are two sides");
+        let later_us = micros(self.spans[0][0]) - micros(self.spans[1][0]);
+        for point in &mut baseline.points {
+            point.at_us = point.at_us.saturating_add(later_us);
+        }
+        Ok(Ok([canary, baseline]))
     }
-    let keys: BTreeSet<String> = labels.iter().flat_map(|labels| labels.keys().cloned()).collect();
-    let queries = [(asked.metric.clone(), asked.query.to_owned())];
-    let apart = promql::take_apart(&queries, &keys).map_err(|troubles| {
-        let trouble = troubles.into_iter().next();
-        let (why, hint) = trouble.map_or_else(Default::default, |trouble| (trouble.message, trouble.hint));
-        CliError::new(Code::BadArgument, format!("--query: {why}")).hint(hint)
-    })?;
-    let query = apart.into_iter().next().expect("one query was given, and it was read");
-    let canary = side(asked, &query.shape, labels[0], "canary")?;
-    let baseline = side(asked, &query.shape, labels[1], "baseline")?;
-    Ok(([canary, baseline], query))
+
+    fn side(&self, query: &Query, side: Side, at: usize) -> Result<Result<Series, String>, CliError> {
+        let Api::Prometheus { url, credentials } = &self.source.api else {
+            return Ok(Err(format!("of {} no ranges can be asked", self.source.api.word())));
+        };
+        let mut answers = Vec::new();
+        for selector in self.source.questions(&query.shape, side, self.versions[at]) {
+            let [from_s, to_s] = self.spans[at];
+            let range = Range { query: &selector, from_s, to_s, step_s: self.step_s };
+            let answer = range_blocking(url, credentials.as_ref(), range, ANSWER).map_err(|why| {
+                CliError::new(Code::Unreachable, format!("{url}: {why}")).hint("is it a Prometheus, and up?")
+            })?;
+            answers.push(answer);
+        }
+        let whole = match query.shape {
+            // Without errors there is no series of them.
+            Shape::Counts { .. } | Shape::Types { .. } => answers.last(),
+            _ => answers.first(),
+        };
+        if whole.is_none_or(Vec::is_empty) {
+            let labels = self.source.known_by(side, self.versions[at]);
+            return Ok(Err(format!("{url} knows nothing of the {}: no series for {labels:?}", side.word())));
+        }
+        Ok(series(&query.shape, &answers))
+    }
 }
 
-fn side(
-    asked: &Asked<'_>,
-    shape: &Shape,
-    labels: &BTreeMap<String, String>,
-    name: &str,
-) -> Result<Series, CliError> {
-    let mut answers = Vec::new();
-    for selector in shape.selectors(&matchers(labels)) {
-        let Asked { from_s, to_s, step_s, .. } = *asked;
-        let range = Range { query: &selector, from_s, to_s, step_s };
-        let answer = range_blocking(asked.url, None, range, ANSWER).map_err(|why| {
-            CliError::new(Code::Unreachable, format!("{}: {why}", asked.url))
-                .hint("is it a Prometheus, and up?")
-        })?;
-        answers.push(answer);
-    }
-    if answers.last().is_none_or(Vec::is_empty) {
-        let why = format!("{} knows nothing of the {name}: no series for {labels:?}", asked.url);
-        let hint =
-            format!("compare --{name} with the labels of the series, and --from and --to with the time");
-        return Err(CliError::new(Code::BadSeries, why).hint(hint));
-    }
-    let points = match shape {
-        Shape::Counts { .. } => counts(&answers),
-        Shape::Buckets { unit_us, .. } => buckets(&answers[0], *unit_us as f64),
-        Shape::Scalar { .. } => values(&answers[0]).map_err(|why| CliError::new(Code::BadSeries, why))?,
-        Shape::Moments { .. } | Shape::Values { .. } | Shape::Types { .. } => {
-            return Err(CliError::new(Code::BadSeries, "a query is a share, a quantile or a value"));
+fn series(shape: &Shape, answers: &[Vec<RangeSeries>]) -> Result<Series, String> {
+    let none = Has::default();
+    let (points, has) = match shape {
+        Shape::Counts { .. } => (counts(answers), Has { errors: true, ..none }),
+        Shape::Buckets { unit_us, .. } => {
+            (buckets(&answers[0], *unit_us as f64), Has { buckets: true, ..none })
         }
+        Shape::Scalar { .. } => (values(&answers[0])?, Has { values: true, ..none }),
+        Shape::Moments { .. } => (moments(answers), none),
+        Shape::Types { by, .. } => (types(answers, by), none),
+        Shape::Values { .. } => return Err("a Prometheus has no single values".to_owned()),
     };
-    let has = Has {
-        errors: matches!(shape, Shape::Counts { .. }),
-        buckets: matches!(shape, Shape::Buckets { .. }),
-        values: matches!(shape, Shape::Scalar { .. }),
-        latency: false,
-    };
+    if points.is_empty() {
+        return Err("its series have less than two points in this time".to_owned());
+    }
     Ok(Series { points, has, notes: Vec::new() })
 }
 
@@ -99,12 +115,16 @@ fn micros(at_s: f64) -> i64 {
 }
 
 /// What each counter gained between two points; one that went back began anew.
-fn gains(series: &RangeSeries) -> impl Iterator<Item = (i64, u64)> + '_ {
+fn grown(series: &RangeSeries) -> impl Iterator<Item = (i64, f64)> + '_ {
     let finite = || series.points.iter().filter(|(_, value)| value.is_finite());
     finite().zip(finite().skip(1)).map(|((_, before), (at_s, now))| {
         let more = if now >= before { now - before } else { *now };
-        (micros(*at_s), more.max(0.0).round() as u64)
+        (micros(*at_s), more.max(0.0))
     })
+}
+
+fn gains(series: &RangeSeries) -> impl Iterator<Item = (i64, u64)> + '_ {
+    grown(series).map(|(at_us, more)| (at_us, more.round() as u64))
 }
 
 /// Bad ones (the first answer) among all (the second).
@@ -148,8 +168,40 @@ fn buckets(answer: &[RangeSeries], unit_us: f64) -> Vec<Point> {
         let buckets: Vec<(u64, u64)> = cumulative.into_iter().map(apart).collect();
         let requests = buckets.iter().map(|(_, count)| count).sum();
         let counts = Counts { requests, status: [0, requests, 0, 0, 0], ..Counts::default() };
-        Point { at_us, counts, buckets, value: None }
+        Point { at_us, counts, buckets, ..Point::default() }
     };
+    sums.into_iter().map(point).collect()
+}
+
+/// Counts, sums and, where there are any, sums of squares.
+fn moments(answers: &[Vec<RangeSeries>]) -> Vec<Point> {
+    let mut sums: BTreeMap<i64, [f64; 3]> = BTreeMap::new();
+    for (place, answer) in answers.iter().enumerate().take(3) {
+        for (at_us, more) in answer.iter().flat_map(grown) {
+            sums.entry(at_us).or_default()[place] += more;
+        }
+    }
+    let has_squares = answers.len() > 2;
+    let point = |(at_us, [count, sum, squares]): (i64, [f64; 3])| {
+        let moments = Moments::of(count.round() as u64, sum, has_squares.then_some(squares))?;
+        Some(Point { at_us, moments: Some(moments), ..Point::default() })
+    };
+    sums.into_iter().filter_map(point).collect()
+}
+
+/// Bad ones by a label among all.
+fn types(answers: &[Vec<RangeSeries>], by: &str) -> Vec<Point> {
+    let mut sums: BTreeMap<i64, Types> = BTreeMap::new();
+    for (at_us, more) in answers.get(1).into_iter().flatten().flat_map(gains) {
+        sums.entry(at_us).or_default().total += more;
+    }
+    for series in answers.first().into_iter().flatten() {
+        let name = series.labels.get(by).map_or("", String::as_str);
+        for (at_us, more) in gains(series) {
+            sums.entry(at_us).or_default().add(name, more);
+        }
+    }
+    let point = |(at_us, types): (i64, Types)| Point { at_us, types: Some(types), ..Point::default() };
     sums.into_iter().map(point).collect()
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use taxiway_model::counts::{Counts, Histogram};
+use taxiway_model::counts::{Counts, Histogram, quantile_us};
+use taxiway_model::metrics::{Moments, Types};
 use taxiway_stats::histogram::{SCALE, index_of};
 
 use super::table::{Cell, File, Table};
@@ -32,6 +33,37 @@ pub(crate) struct Has {
     pub(crate) values: bool,
 }
 
+impl Has {
+    /// What there is, for people.
+    pub(crate) fn words(self) -> String {
+        let all = [
+            (self.errors, "errors"),
+            (self.latency, "latencies"),
+            (self.buckets, "buckets"),
+            (self.values, "values"),
+        ];
+        let words: Vec<&str> =
+            all.into_iter().filter(|(is_there, _)| *is_there).map(|(_, word)| word).collect();
+        if words.is_empty() { "requests".to_owned() } else { words.join(" and ") }
+    }
+}
+
+/// Both sides' medians of latency this many times apart look like two units.
+const UNITS_APART: f64 = 300.0;
+
+/// A sentence where the two sides' latencies seem to be in different units.
+pub(crate) fn unlike(canary: &Series, baseline: &Series) -> Option<String> {
+    let median = |series: &Series| {
+        let mut all = Histogram::default();
+        series.points.iter().for_each(|point| all.merge(&point.counts.latency));
+        quantile_us(&all, 5_000).filter(|us| *us > 0)
+    };
+    let (mine, theirs) = (median(canary)? as f64, median(baseline)? as f64);
+    let times = (mine / theirs).max(theirs / mine);
+    (times > UNITS_APART)
+        .then(|| format!("the medians of the two sides are {times:.0}x apart: are both in the same unit?"))
+}
+
 /// Figures of a time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Point {
@@ -42,6 +74,10 @@ pub(crate) struct Point {
     pub(crate) buckets: Vec<(u64, u64)>,
     /// In millionths.
     pub(crate) value: Option<i64>,
+    /// Count, sum and sum of squares of values.
+    pub(crate) moments: Option<Moments>,
+    /// Errors by type.
+    pub(crate) types: Option<Types>,
 }
 
 /// The unit of latencies that do not say theirs.
@@ -71,11 +107,13 @@ impl TimeUnit {
 
 /// How figures are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Reading {
+pub(crate) struct Reading<'a> {
     /// Of latencies whose column does not say; none: milliseconds, and seconds for buckets.
     pub(crate) unit: Option<TimeUnit>,
     /// Counts only grow: what is new is the difference to the row before.
     pub(crate) cumulative: bool,
+    /// Only the intervals of a histogram log that have this tag.
+    pub(crate) tag: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,7 +175,7 @@ fn bucket(edge: &str, unit: Option<TimeUnit>) -> Role {
 
 impl Series {
     /// Reads a table as one side's figures.
-    pub(crate) fn read(file: File<'_>, table: &Table, reading: Reading) -> Result<Self, CliError> {
+    pub(crate) fn read(file: File<'_>, table: &Table, reading: Reading<'_>) -> Result<Self, CliError> {
         let roles: Vec<Role> = table.columns.iter().map(|name| role(name, reading.unit)).collect();
         let has = |wanted: fn(&Role) -> bool| roles.iter().any(wanted);
         let per_request = has(|role| matches!(role, Role::Latency(_) | Role::Status));

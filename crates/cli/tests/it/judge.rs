@@ -255,6 +255,111 @@ fn histogram_logs_are_judged() {
     assert!(said.err.contains("c.hlog:") && said.err.contains("histogram"), "{}", said.err);
 }
 
+/// A log as writers of the first format made it, with V1 histograms: values in nanoseconds, maxima in milliseconds.
+fn old_hlog(tag: &str, factor: u64) -> String {
+    let base64 = |bytes: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    let mut text = "#[Histogram log format version 1.1]\n#[StartTime: 1795200000.000 (seconds since epoch)]\n\
+                    \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+        .to_owned();
+    for interval in 0..60_u64 {
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 2).unwrap();
+        for value in 1..=200_u64 {
+            histogram.record(factor * (10_000_000 + value * value * 1_000)).unwrap();
+        }
+        let places = histogram
+            .iter_all()
+            .take_while(|value| value.value_iterated_to() <= histogram.max() + factor * 1_000_000);
+        let payload: Vec<u8> =
+            places.flat_map(|value| (value.count_at_value() as u32).to_be_bytes()).collect();
+        let mut plain = 0x1c84_9341_u32.to_be_bytes().to_vec();
+        plain.extend((payload.len() as u32).to_be_bytes());
+        plain.extend(0_u32.to_be_bytes());
+        plain.extend(2_u32.to_be_bytes());
+        plain.extend(1_u64.to_be_bytes());
+        plain.extend(60_000_000_000_u64.to_be_bytes());
+        plain.extend(1_f64.to_be_bytes());
+        plain.extend(payload);
+        let max_ms = histogram.max() as f64 / 1e6;
+        let _ = writeln!(text, "{tag}{}.000,10.000,{max_ms:.3},{}", interval * 10, base64(&plain));
+    }
+    text
+}
+
+#[test]
+fn old_logs_tags_units_and_single_histograms_are_read() {
+    let bed = Bed::new("");
+    let write = |name: &str, text: &str| std::fs::write(bed.folder().join(name), text).unwrap();
+    write("b.hlog", &old_hlog("", 1));
+    write("c.hlog", &old_hlog("", 2));
+    let said = bed.run(&["judge", "b.hlog", "c.hlog"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(
+        said.out.contains("nanoseconds: line") && said.out.contains("latency_p95  c is slower"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("ms ("), "the values are milliseconds: {}", said.out);
+    // The same times, from a log without a name that says so.
+    write("b.log", &old_hlog("", 1));
+    assert_eq!(bed.run(&["judge", "b.log", "b.hlog"]).code, 0);
+    // Two tags are two things.
+    let tagged = format!(
+        "{}{}",
+        old_hlog("Tag=read,", 1),
+        old_hlog("Tag=write,", 2).split_once("Histogram\"\n").unwrap().1
+    );
+    write("t.hlog", &tagged);
+    let said = bed.run(&["judge", "b.hlog", "t.hlog"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("several tags: read, write") && said.err.contains("--tag"), "{}", said.err);
+    write("u.hlog", &old_hlog("Tag=write,", 1));
+    assert_eq!(bed.run(&["judge", "u.hlog", "t.hlog", "--tag", "write"]).code, 5);
+    let said = bed.run(&["judge", "u.hlog", "t.hlog", "--tag", "none"]);
+    assert!(said.code == 2 && said.err.contains("no interval has the tag"), "{said:?}");
+    assert_eq!(bed.run(&["judge", "b.csv", "b.hlog", "--tag", "read"]).code, 2);
+    // A histogram without a log around it has no time of its own.
+    let single = |log: &str| {
+        let encoded = log.lines().filter(|line| !line.starts_with(['#', '"']));
+        encoded.map(|line| format!("{}\n", line.rsplit(',').next().unwrap())).collect::<String>()
+    };
+    write("b.hdr", &single(&old_hlog("", 1)));
+    write("c.hdr", &single(&old_hlog("", 2)));
+    let said = bed.run(&["judge", "b.hdr", "c.hdr", "--unit", "ns"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    // Milliseconds against nanoseconds.
+    let said = bed.run(&["judge", "b.hlog", "c.hlog", "--unit", "s", "--json"]);
+    assert!(!said.out.contains("x apart"), "{said:?}");
+    write("d.csv", "time,latency_ms,status\n1795200000,10,200\n1795200001,11,200\n");
+    write("e.csv", "time,latency_ms,status\n1795200000,10000,200\n1795200001,11000,200\n");
+    let said = bed.run(&["judge", "d.csv", "e.csv"]);
+    assert!(said.out.contains("1000x apart: are both in the same unit?"), "{said:?}");
+}
+
+#[test]
+fn packed_figures_are_read_and_others_say_what_they_are() {
+    let bed = Bed::new("");
+    let (baseline, canary) = (csv(60, 1_900, 100), csv(60, 100, 20));
+    std::fs::write(bed.folder().join("b.csv"), &baseline).unwrap();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(canary.as_bytes()).unwrap();
+    let packed = packer.finish().unwrap();
+    std::fs::write(bed.folder().join("c.csv.gz"), &packed).unwrap();
+    assert_eq!(bed.run(&["judge", "b.csv", "c.csv.gz"]).code, 5);
+    for (bytes, part) in [
+        (&packed[..packed.len() / 2], "its compression is broken"),
+        (b"PK\x03\x04abc\xff", "an archive or a spreadsheet"),
+        (b"\xff\xfet\0i\0", "text in UTF-16"),
+        (b"time,requests,errors\n1,2,\xe9\n", "byte 26 is not text in UTF-8"),
+    ] {
+        std::fs::write(bed.folder().join("c.csv"), bytes).unwrap();
+        let said = bed.run(&["judge", "b.csv", "c.csv"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains(part) && said.err.contains("next:"), "{part}: {}", said.err);
+    }
+    let said = bed.run(&["judge", "-", "-"]);
+    assert!(said.code == 2 && said.err.contains("both sides cannot come"), "{said:?}");
+}
+
 /// A server that answers range queries as a Prometheus does: counters that grow by ten a second,
 /// of which every twentieth (canary) or hundredth (baseline) is bad; its address.
 fn prometheus() -> String {
@@ -314,6 +419,36 @@ fn two_ranges_of_a_prometheus_are_judged_by_their_counters() {
     let said = run("version=v1", "version=nobody");
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("knows nothing of the canary"), "{}", said.err);
+    let now = bed.run(&[
+        "judge",
+        "--prometheus",
+        &url,
+        "--query",
+        query,
+        "--canary",
+        "v2",
+        "--baseline",
+        "v1",
+        "--from",
+        "-30m",
+    ]);
+    assert_eq!(now.code, 5, "a version, and times before now: {now:?}");
+    let said = bed.run(&[
+        "judge",
+        "--prometheus",
+        &url,
+        "--query",
+        query,
+        "--canary",
+        "v2",
+        "--baseline",
+        "v1",
+        "--from",
+        "-5m",
+        "--to",
+        "-30m",
+    ]);
+    assert!(said.code == 2 && said.err.contains("--to does not lie after --from"), "{said:?}");
     let gone = bed.run(&[
         "judge",
         "--prometheus",
@@ -328,6 +463,77 @@ fn two_ranges_of_a_prometheus_are_judged_by_their_counters() {
         "1795200000",
     ]);
     assert_eq!(gone.code, 8, "{gone:?}");
+}
+
+const ANALYSIS: &str = r#"
+apiVersion: analysis/v1
+kind: CanaryConfig
+metadata: {name: shop}
+spec:
+  metrics:
+    - name: errors
+      query: sum(rate(http_requests_total{code=~"5.."}[2m])) / sum(rate(http_requests_total[2m]))
+      threshold: {max_increase_ratio: 2}
+    - name: queue
+      query: max(queue_depth)
+      threshold: {max_absolute: 5000}
+"#;
+
+/// All metrics of an analysis in one go, the baseline of another time, the secret by reference.
+#[test]
+fn an_analysis_is_judged_on_ranges_of_a_prometheus() {
+    let bed = Bed::new("");
+    let url = prometheus();
+    std::fs::write(bed.folder().join("analysis.yaml"), ANALYSIS).unwrap();
+    let span = ["--from", "2026-11-20T18:40:00Z", "--to", "2026-11-20T19:00:00Z", "--step", "10s"];
+    let sides = ["--canary", "v2", "--baseline", "v1"];
+    let run = |more: &[&str]| bed.run(&[&["judge"][..], &sides, &span, more].concat());
+    let at = ["--prometheus", &url, "--analysis", "analysis.yaml"];
+    let said = run(&[&at[..], &["--format", "json"]].concat());
+    assert_eq!(said.code, 5, "{said:?}");
+    let json = said.json();
+    let names: Vec<&str> = json["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|metric| metric["finding"]["metric"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["errors", "queue"]);
+    assert!(
+        json["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|metric| !metric["points"].as_array().unwrap().is_empty())
+    );
+    let same = run(&[
+        &at[..],
+        &["--baseline-from", "2026-11-20T17:40:00Z", "--credentials", "bearer:env:PROM_TOKEN"],
+    ]
+    .concat());
+    assert_eq!(same.code, 8, "the variable is not set: {same:?}");
+    assert!(same.err.contains("PROM_TOKEN"), "{}", same.err);
+    std::fs::write(bed.folder().join("token"), "hush-hush\n").unwrap();
+    let same =
+        run(&[&at[..], &["--baseline-from", "2026-11-20T18:40:00Z", "--credentials", "bearer:file:token"]]
+            .concat());
+    assert_eq!(same.code, 5, "{same:?}");
+    assert!(same.out.contains("bad hour") && !same.out.contains("hush-hush"), "{}", same.out);
+    let said = run(&[&at[..], &["--credentials", "hush-hush"]].concat());
+    assert!(said.code == 2 && !said.err.contains("write bearer:hush"), "{said:?}");
+    // Argo's own file, its argument given.
+    let argo = format!("{}/tests/it/peers/argo.yaml", env!("CARGO_MANIFEST_DIR"));
+    let said = run(&["--prometheus", &url, "--analysis", &argo, "--with", "service-name=shop"]);
+    assert!([0, 4, 5, 12].contains(&said.code), "{said:?}");
+    // A description that says where to ask.
+    let yaml = std::fs::read_to_string(bed.file()).unwrap();
+    let source = format!("analysis:\n  file: analysis.yaml\n  source: {{prometheus: {{url: '{url}'}}}}\n");
+    std::fs::write(bed.file(), yaml + &source).unwrap();
+    assert_eq!(run(&["--policy", "taxiway.yaml"]).code, 5);
+    let said = run(&[]);
+    assert!(said.code == 2 && said.err.contains("nothing says what is to be asked"), "{said:?}");
+    let said = bed.run(&[&["judge", "--canary", "v2", "--baseline", "nobody"][..], &span, &at].concat());
+    assert!(said.code == 2 && said.err.contains("knows nothing of the baseline"), "{said:?}");
 }
 
 #[test]

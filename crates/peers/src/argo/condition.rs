@@ -1,8 +1,11 @@
 //! The language of `successCondition` and `failureCondition`: the part of expr-lang that judges numbers.
 //!
 //! Understood: literals, `result`, indexing, comparisons, arithmetic, `and`/`or`/`not` in both spellings, `?:`, `??`,
-//! `in`, lists, and the functions `asInt`, `asFloat`, `isNaN`, `isInf`, `isNil`, `default`, `len`, `abs`, `min`, `max`,
-//! `sum`, `mean`, `all`, `any`, `none`. Not understood: members of objects (`result.data`), which a recording has none of.
+//! `in`, lists, members of objects (`result.name`, `result?.name`, `result["name"]`), `contains`, `startsWith`,
+//! `endsWith`, and the functions `asInt`, `asFloat`, `isNaN`, `isInf`, `isNil`, `default`, `len`, `abs`, `min`, `max`,
+//! `sum`, `mean`, `all`, `any`, `none`, `count`, `filter`, `map`. Not understood: methods, `matches`, texts put together.
+
+use std::collections::BTreeSet;
 
 use super::value::{Fault, Value, fault};
 
@@ -20,6 +23,8 @@ enum Expression {
     Item,
     List(Vec<Expression>),
     Index(Box<Expression>, Box<Expression>),
+    /// A member by its name; with `?.` nothing has members that are nothing.
+    Member(Box<Expression>, String, bool),
     Not(Box<Expression>),
     Minus(Box<Expression>),
     Binary(&'static str, Box<Expression>, Box<Expression>),
@@ -44,6 +49,9 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("all", 2),
     ("any", 2),
     ("none", 2),
+    ("count", 2),
+    ("filter", 2),
+    ("map", 2),
 ];
 
 /// Binary operators by rising strength.
@@ -51,7 +59,7 @@ const LEVELS: &[&[&str]] = &[
     &["??"],
     &["||", "or"],
     &["&&", "and"],
-    &["==", "!=", "<=", ">=", "<", ">", "in", "not in"],
+    &["==", "!=", "<=", ">=", "<", ">", "in", "not in", "contains", "startsWith", "endsWith"],
     &["+", "-"],
     &["*", "/", "%"],
     &["**", "^"],
@@ -85,6 +93,13 @@ impl Condition {
         }
     }
 
+    /// The members of the result that it asks for, as `data.ok`; none where it asks for the result itself.
+    pub fn members(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        paths(&self.root, &mut found);
+        found
+    }
+
     /// The bound of `result OPERATOR number`, the usual form: the operator and the number.
     pub fn bound(&self) -> Option<(&'static str, f64)> {
         let Expression::Binary(operator, left, right) = &self.root else { return None };
@@ -99,6 +114,42 @@ impl Condition {
         let Expression::Literal(number) = right.as_ref() else { return None };
         let number = number.number("a bound").ok()?;
         (is_result && ["<", "<=", ">", ">="].contains(operator)).then_some((*operator, number))
+    }
+}
+
+/// The path of a member of the result; none of anything else.
+fn path(expression: &Expression) -> Option<String> {
+    let (of, name) = match expression {
+        Expression::Member(of, name, _) => (of, name),
+        Expression::Index(of, at) => match at.as_ref() {
+            Expression::Literal(Value::Text(name)) => (of, name),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match of.as_ref() {
+        Expression::Result => Some(name.clone()),
+        inner => Some(format!("{}.{name}", path(inner)?)),
+    }
+}
+
+fn paths(expression: &Expression, found: &mut BTreeSet<String>) {
+    if let Some(path) = path(expression) {
+        found.insert(path);
+        return;
+    }
+    match expression {
+        Expression::Literal(_) | Expression::Result | Expression::Item => {}
+        Expression::List(items) | Expression::Call(_, items) => {
+            items.iter().for_each(|item| paths(item, found));
+        }
+        Expression::Index(a, b) | Expression::Binary(_, a, b) => {
+            [a, b].into_iter().for_each(|it| paths(it, found))
+        }
+        Expression::Member(inner, ..) | Expression::Not(inner) | Expression::Minus(inner) => {
+            paths(inner, found)
+        }
+        Expression::Choice(parts) => parts.iter().for_each(|part| paths(part, found)),
     }
 }
 
@@ -255,11 +306,24 @@ impl Parser<'_> {
                 self.need("]")?;
                 found = Expression::Index(Box::new(found), Box::new(index));
             } else if matches!(self.peek(), Some("." | "?.")) {
-                return fault("members of objects (`result.name`) are not understood");
+                let lenient = self.peek() == Some("?.");
+                self.at += 1;
+                found = self.member(found, lenient)?;
             } else {
                 return Ok(found);
             }
         }
+    }
+
+    fn member(&mut self, of: Expression, lenient: bool) -> Result<Expression, Fault> {
+        let name = self.tokens.get(self.at).filter(|token| !token.is_text).map(|token| token.text.clone());
+        let is_name = |name: &String| name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        let Some(name) = name.filter(is_name) else { return fault("a name is expected after the point") };
+        self.at += 1;
+        if self.peek() == Some("(") {
+            return fault(format!("methods of objects (`.{name}()`) are not understood"));
+        }
+        Ok(Expression::Member(Box::new(of), name, lenient))
     }
 
     fn primary(&mut self) -> Result<Expression, Fault> {
@@ -337,6 +401,7 @@ fn evaluate(expression: &Expression, result: &Value, item: Option<&Value>) -> Re
         Expression::Item => item.cloned().ok_or(Fault("`#` stands outside of a list's function".to_owned())),
         Expression::List(items) => items.iter().map(value).collect::<Result<_, _>>().map(Value::List),
         Expression::Index(list, at) => index(&value(list)?, &value(at)?),
+        Expression::Member(of, name, lenient) => member(&value(of)?, name, *lenient),
         Expression::Not(inner) => Ok(Value::Bool(!value(inner)?.truth("not")?)),
         Expression::Minus(inner) => match value(inner)? {
             Value::Int(int) => Ok(Value::Int(int.wrapping_neg())),
@@ -370,6 +435,19 @@ fn evaluate(expression: &Expression, result: &Value, item: Option<&Value>) -> Re
                 _ => held == 0,
             }))
         }
+        Expression::Call(name @ ("count" | "filter" | "map"), arguments) => {
+            let list = value(&arguments[0])?;
+            let mut kept = Vec::new();
+            for item in list.list(name)? {
+                let of_item = evaluate(&arguments[1], result, Some(item))?;
+                match *name {
+                    "map" => kept.push(of_item),
+                    _ if of_item.truth(name)? => kept.push(item.clone()),
+                    _ => {}
+                }
+            }
+            Ok(if *name == "count" { Value::Int(kept.len() as i64) } else { Value::List(kept) })
+        }
         Expression::Call(name, arguments) => {
             let arguments: Vec<Value> = arguments.iter().map(value).collect::<Result<_, _>>()?;
             call(name, &arguments, result)
@@ -377,7 +455,19 @@ fn evaluate(expression: &Expression, result: &Value, item: Option<&Value>) -> Re
     }
 }
 
+fn member(of: &Value, name: &str, lenient: bool) -> Result<Value, Fault> {
+    match of {
+        // A member that an object has not is nothing.
+        Value::Map(members) => Ok(members.get(name).cloned().unwrap_or(Value::Nil)),
+        Value::Nil if lenient => Ok(Value::Nil),
+        other => fault(format!("`.{name}` needs an object, and this is {}", other.kind())),
+    }
+}
+
 fn index(list: &Value, at: &Value) -> Result<Value, Fault> {
+    if let (Value::Map(_), Value::Text(name)) = (list, at) {
+        return member(list, name, false);
+    }
     let items = list.list("an index")?;
     let Value::Int(at) = at else { return fault(format!("an index is an int, and this is {}", at.kind())) };
     let from_start = if *at < 0 { *at + items.len() as i64 } else { *at };
@@ -397,6 +487,14 @@ fn binary(operator: &str, left: &Value, right: &Value) -> Result<Value, Fault> {
         "<=" => order(&[Less, Equal]),
         ">" => order(&[Greater]),
         ">=" => order(&[Greater, Equal]),
+        "contains" | "startsWith" | "endsWith" => match (left, right) {
+            (Value::Text(text), Value::Text(part)) => Ok(Value::Bool(match operator {
+                "contains" => text.contains(part.as_str()),
+                "startsWith" => text.starts_with(part.as_str()),
+                _ => text.ends_with(part.as_str()),
+            })),
+            _ => fault(format!("`{operator}` needs two texts")),
+        },
         "in" | "not in" => {
             let is_in = right.list("in")?.iter().any(|item| item.equals(left));
             Ok(Value::Bool(is_in == (operator == "in")))

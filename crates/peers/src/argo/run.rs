@@ -1,5 +1,7 @@
 //! An analysis run over a release.
 
+use std::collections::BTreeMap;
+
 use super::template::Metric;
 use super::value::{Fault, Value};
 use super::{Analysis, Condition};
@@ -116,6 +118,7 @@ pub struct Run<'a> {
 struct Measured<'a> {
     metric: &'a Metric,
     signal: &'a Signal,
+    members: Option<&'a BTreeMap<String, Signal>>,
     window_ms: u64,
     counters: Counters,
     next_ms: u64,
@@ -134,6 +137,7 @@ impl<'a> Run<'a> {
                 Some(Measured {
                     metric,
                     signal,
+                    members: analysis.members.get(&metric.name),
                     window_ms: *window_ms,
                     counters: Counters::default(),
                     next_ms: metric.delay_ms,
@@ -150,10 +154,17 @@ impl<'a> Run<'a> {
 impl Measured<'_> {
     fn take(&mut self, tape: &Tape, at_ms: u64) {
         let reading = self.signal.read(tape, Whose::Canary, at_ms, self.window_ms);
-        let result = result(&self.metric.provider, reading);
+        let result = match self.members {
+            None => result(&self.metric.provider, reading),
+            Some(members) => {
+                let read = |signal: &Signal| signal.read(tape, Whose::Canary, at_ms, self.window_ms);
+                object(members.iter().map(|(path, signal)| (path.as_str(), read(signal))))
+            }
+        };
         let phase = measure(self.metric.success.as_ref(), self.metric.failure.as_ref(), &result);
         self.last = match (&phase, reading) {
             (Err(fault), _) => fault.to_string(),
+            _ if self.members.is_some() => format!("the last result was {}", words(&result)),
             (_, Reading::Empty) => "no data".to_owned(),
             (_, Reading::Value(value)) => format!("the last value was {value:.6}"),
         };
@@ -171,6 +182,38 @@ fn result(provider: &str, reading: Reading) -> Value {
         ("prometheus", Reading::Value(value)) => Value::List(vec![Value::Float(value)]),
         (_, Reading::Empty) => Value::Nil,
         (_, Reading::Value(value)) => Value::Float(value),
+    }
+}
+
+/// An object with a number at each path that has one.
+fn object<'a>(members: impl Iterator<Item = (&'a str, Reading)>) -> Value {
+    let mut root = BTreeMap::new();
+    for (path, reading) in members {
+        let Reading::Value(value) = reading else { continue };
+        let mut at = &mut root;
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            if names.peek().is_none() {
+                at.insert(name.to_owned(), Value::Float(value));
+                break;
+            }
+            let inner = at.entry(name.to_owned()).or_insert_with(|| Value::Map(BTreeMap::new()));
+            let Value::Map(inner) = inner else { break };
+            at = inner;
+        }
+    }
+    Value::Map(root)
+}
+
+/// A result of numbers, for people.
+fn words(result: &Value) -> String {
+    match result {
+        Value::Float(value) => format!("{value}"),
+        Value::Map(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{name} {}", words(value));
+            members.iter().map(member).collect::<Vec<_>>().join(", ")
+        }
+        _ => "nothing".to_owned(),
     }
 }
 

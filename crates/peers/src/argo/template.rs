@@ -1,6 +1,6 @@
 //! `AnalysisTemplate`, `ClusterAnalysisTemplate` and `AnalysisRun` of Argo Rollouts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taxiway_model::document::plain::{Misfit, Plain};
 
@@ -14,8 +14,14 @@ pub struct Template {
     pub name: String,
     /// Its metrics, at least one.
     pub metrics: Vec<Metric>,
-    /// Names of other templates whose metrics it includes; they are not followed.
+    /// Names of other templates whose metrics it includes.
     pub includes: Vec<String>,
+    /// Whether it is a `ClusterAnalysisTemplate`.
+    pub is_cluster: bool,
+    /// How many measurements of a metric are kept, as `name: limit`; nothing is decided by it.
+    pub retention: Vec<String>,
+    /// The arguments that have no value, with where Argo would take it from.
+    pub open: BTreeMap<String, &'static str>,
 }
 
 /// A metric.
@@ -49,6 +55,12 @@ pub struct Metric {
     pub address: Option<String>,
     /// Its query, arguments filled in; none for providers without one.
     pub query: Option<String>,
+    /// Whether it asks for the samples of a span (`rangeQuery`).
+    pub is_range: bool,
+    /// A web metric's path to the value in the answer.
+    pub json_path: Option<String>,
+    /// A job's command.
+    pub command: Vec<String>,
     /// Where it stands.
     pub at: (u32, u32),
 }
@@ -60,47 +72,165 @@ pub fn is_template(document: &Plain) -> bool {
         && ["AnalysisTemplate", "ClusterAnalysisTemplate", "AnalysisRun"].contains(&text("kind").as_str())
 }
 
+impl Metric {
+    /// The members of an object that its conditions ask for.
+    pub fn members(&self) -> BTreeSet<String> {
+        [&self.success, &self.failure].into_iter().flatten().flat_map(Condition::members).collect()
+    }
+}
+
+/// Reads documents as one analysis, as a rollout does that names several templates: all their metrics, with values for
+/// their arguments. What they include must be among them. A misfit comes with the index of its document.
+pub fn read_all(
+    documents: &[(usize, &Plain)],
+    given: &BTreeMap<String, String>,
+) -> Result<Template, (usize, Misfit)> {
+    let mut arguments = given.clone();
+    for (index, document) in documents {
+        let own = arguments_of(document).map_err(|misfit| (*index, misfit))?;
+        for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.ok()?))) {
+            match arguments.get(&name) {
+                Some(known) if *known != value && !given.contains_key(&name) => {
+                    let message = format!(
+                        "the argument `{name}` is `{known}` in one template and `{value}` in another"
+                    );
+                    return Err((*index, document.misfit(message)));
+                }
+                Some(_) => {}
+                None => _ = arguments.insert(name, value),
+            }
+        }
+    }
+    let mut whole: Option<Template> = None;
+    let mut names: BTreeSet<(bool, String)> = BTreeSet::new();
+    let mut included: Vec<(usize, &Plain, String)> = Vec::new();
+    for (index, document) in documents {
+        let template = read(document, &arguments).map_err(|misfit| (*index, misfit))?;
+        // The same template twice is there once.
+        if !names.insert((template.is_cluster, template.name.clone())) {
+            continue;
+        }
+        included.extend(template.includes.iter().map(|name| (*index, *document, name.clone())));
+        match &mut whole {
+            None => whole = Some(template),
+            Some(whole) => {
+                let twice = |metric: &&Metric| whole.metrics.iter().any(|known| known.name == metric.name);
+                if let Some(metric) = template.metrics.iter().find(twice) {
+                    let message = format!("a second metric is called `{}`", metric.name);
+                    return Err((*index, document.misfit(message)));
+                }
+                whole.metrics.extend(template.metrics);
+                whole.retention.extend(template.retention);
+                whole.open.extend(template.open);
+            }
+        }
+    }
+    for (index, document, name) in included {
+        if !names.iter().any(|(_, known)| *known == name) {
+            let message =
+                format!("the template `{name}` that it includes is not among the files; give its file too");
+            return Err((index, document.misfit(message)));
+        }
+    }
+    match whole {
+        Some(whole) if whole.metrics.is_empty() => {
+            let (index, document) = documents[0];
+            Err((index, document.misfit("there are no `metrics`")))
+        }
+        Some(whole) => Ok(whole),
+        None => Err((0, Misfit { line: 1, column: 1, message: "there is no AnalysisTemplate".to_owned() })),
+    }
+}
+
+/// A document's arguments: their values, or where Argo would take them from.
+fn arguments_of(document: &Plain) -> Result<BTreeMap<String, Result<String, &'static str>>, Misfit> {
+    let mut found = BTreeMap::new();
+    for argument in document.at(&["spec", "args"]).map(|args| args.items()).unwrap_or_default() {
+        let name = argument.text_of("name")?.ok_or_else(|| argument.misfit("an argument has no `name`"))?;
+        let value = match (argument.text_of("value")?, argument.get("valueFrom")) {
+            (Some(value), _) => Ok(value),
+            (None, Some(from)) if from.get("secretKeyRef").is_some() => Err("a secret of the cluster"),
+            (None, Some(from)) if from.get("fieldRef").is_some() => Err("a field of the rollout"),
+            (None, Some(from)) if from.get("podTemplateHashValue").is_some() => Err("the hash of the pods"),
+            (None, Some(_)) => Err("the cluster"),
+            (None, None) => Err("the rollout"),
+        };
+        found.insert(name, value);
+    }
+    Ok(found)
+}
+
+/// Names of metrics that rules (regular expressions, unanchored; `*` is all) match; one that matches none is a misfit.
+fn matched(spec: &Plain, key: &str, names: &[String]) -> Result<Vec<(String, Plain)>, Misfit> {
+    let mut found = Vec::new();
+    for rule in spec.get(key).map(|rules| rules.items()).unwrap_or_default() {
+        let Some(pattern) = rule.text_of("metricName")? else {
+            return Err(rule.misfit(format!("a rule of `{key}` has no `metricName`")));
+        };
+        let all = if pattern == "*" { ".*" } else { pattern.as_str() };
+        let regex = regex::Regex::new(all)
+            .map_err(|_| rule.misfit(format!("`{pattern}` is not a regular expression")))?;
+        let before = found.len();
+        found.extend(
+            names.iter().filter(|name| regex.is_match(name)).map(|name| (name.clone(), rule.clone())),
+        );
+        if found.len() == before {
+            return Err(rule.misfit(format!("`{key}`: `{pattern}` matches no metric")));
+        }
+    }
+    Ok(found)
+}
+
 /// Reads a document, with values for its arguments. Arguments without a value stay as they are in queries; in numbers
 /// and conditions they are refused.
 pub fn read(document: &Plain, given: &BTreeMap<String, String>) -> Result<Template, Misfit> {
     let spec = document.get("spec").ok_or_else(|| document.misfit("there is no `spec`"))?;
-    let mut arguments = BTreeMap::new();
-    for argument in spec.get("args").map(|args| args.items()).unwrap_or_default() {
-        let name = argument.text_of("name")?.ok_or_else(|| argument.misfit("an argument has no `name`"))?;
-        if let Some(value) = argument.text_of("value")? {
-            arguments.insert(name, value);
+    let (mut arguments, mut open) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in arguments_of(document)? {
+        match value {
+            Ok(value) => _ = arguments.insert(name, value),
+            Err(from) if !given.contains_key(&name) => _ = open.insert(name, from),
+            Err(_) => {}
         }
     }
     arguments.extend(given.clone());
-    let dry: Vec<String> = spec
-        .get("dryRun")
-        .map(|dry| dry.items())
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|dry| dry.text_of("metricName").ok().flatten())
-        .collect();
-    let is_dry = |name: &str| dry.iter().any(|pattern| pattern == name || pattern == ".*" || pattern == "*");
-    let mut metrics = Vec::new();
+    let mut metrics: Vec<Metric> = Vec::new();
     for item in spec.get("metrics").map(|metrics| metrics.items()).unwrap_or_default() {
-        let mut metric = metric(&item, &arguments)?;
-        metric.dry_run = is_dry(&metric.name);
+        let metric = metric(&item, &arguments, &open)?;
+        if metrics.iter().any(|known| known.name == metric.name) {
+            return Err(item.misfit(format!("a second metric is called `{}`", metric.name)));
+        }
         metrics.push(metric);
     }
-    if metrics.is_empty() {
+    let names: Vec<String> = metrics.iter().map(|metric| metric.name.clone()).collect();
+    let dry = matched(&spec, "dryRun", &names)?;
+    for metric in &mut metrics {
+        metric.dry_run = dry.iter().any(|(name, _)| *name == metric.name);
+    }
+    let kept = matched(&spec, "measurementRetention", &names)?;
+    let retention = kept
+        .iter()
+        .map(|(name, rule)| Ok(format!("{name}: {}", rule.whole_of("limit")?.unwrap_or(10))))
+        .collect::<Result<Vec<_>, Misfit>>()?;
+    let includes = spec.get("templates").map(|templates| templates.items()).unwrap_or_default();
+    if metrics.is_empty() && includes.is_empty() {
         return Err(spec.misfit("there are no `metrics`"));
     }
     let name = document.get("metadata").and_then(|it| it.text_of("name").ok().flatten());
-    let includes = spec.get("templates").map(|templates| templates.items()).unwrap_or_default();
     Ok(Template {
         name: name.unwrap_or_default(),
         metrics,
         includes: includes.iter().filter_map(|it| it.text_of("templateName").ok().flatten()).collect(),
+        is_cluster: document.text_of("kind")?.as_deref() == Some("ClusterAnalysisTemplate"),
+        retention,
+        open,
     })
 }
 
 struct Filled<'a> {
     item: &'a Plain,
     arguments: &'a BTreeMap<String, String>,
+    open: &'a BTreeMap<String, &'static str>,
 }
 
 impl Filled<'_> {
@@ -114,7 +244,12 @@ impl Filled<'_> {
                 let name = filled[at..].split("}}").next().unwrap_or_default();
                 let name = name.trim_start_matches("{{").trim().trim_start_matches("args.").to_owned();
                 let value = self.item.get(key).unwrap_or_else(|| self.item.clone());
-                Err(value.misfit(format!("the argument `{name}` has no value; give it one")))
+                let from = match self.open.get(&name) {
+                    Some(from) => format!(": it would come from {from}"),
+                    None => String::new(),
+                };
+                Err(value
+                    .misfit(format!("the argument `{name}` has no value{from}; give it one: {name}=VALUE")))
             }
         }
     }
@@ -156,30 +291,85 @@ pub fn fill(text: &str, arguments: &BTreeMap<String, String>) -> String {
     filled + rest
 }
 
-fn metric(item: &Plain, arguments: &BTreeMap<String, String>) -> Result<Metric, Misfit> {
-    let fields = Filled { item, arguments };
+fn metric(
+    item: &Plain,
+    arguments: &BTreeMap<String, String>,
+    open: &BTreeMap<String, &'static str>,
+) -> Result<Metric, Misfit> {
+    let fields = Filled { item, arguments, open };
     let name = fields.text("name")?.ok_or_else(|| item.misfit("a metric has no `name`"))?;
     let interval_ms = fields.span("interval")?;
     let count = fields.whole("count")?.filter(|count| *count > 0).map(i64::unsigned_abs);
     let provider = item.get("provider").and_then(|it| it.entries().into_iter().next());
     let (provider, source) = provider.ok_or_else(|| item.misfit(format!("`{name}` has no `provider`")))?;
     let query = source.text_of("query").ok().flatten();
+    let [failure_limit, inconclusive_limit, error_limit] =
+        [("failureLimit", 0), ("inconclusiveLimit", 0), ("consecutiveErrorLimit", 4)]
+            .map(|(key, without)| fields.whole(key).map(|limit| limit.unwrap_or(without)));
+    let (failure_limit, inconclusive_limit, error_limit) =
+        (failure_limit?, inconclusive_limit?, error_limit?);
+    let success_limit = fields.whole("consecutiveSuccessLimit")?;
+    valid(item, count, interval_ms, [failure_limit, inconclusive_limit, error_limit], success_limit)?;
+    let container =
+        source.at(&["spec", "template", "spec", "containers"]).and_then(|it| it.items().into_iter().next());
+    let words =
+        |key: &str| container.as_ref().and_then(|it| it.get(key)).map(|it| it.items()).unwrap_or_default();
+    let command = words("command").into_iter().chain(words("args"));
     Ok(Metric {
+        is_range: source.get("rangeQuery").is_some(),
+        json_path: source.text_of("jsonPath").ok().flatten(),
+        command: command.filter_map(|word| word.text().map(str::to_owned)).collect(),
         interval_ms,
         delay_ms: fields.span("initialDelay")?.unwrap_or(0),
         // Without an interval it is measured once.
         count: count.or(if interval_ms.is_none() { Some(1) } else { None }),
         success: fields.condition("successCondition")?,
         failure: fields.condition("failureCondition")?,
-        failure_limit: fields.whole("failureLimit")?.unwrap_or(0),
-        inconclusive_limit: fields.whole("inconclusiveLimit")?.unwrap_or(0),
-        error_limit: fields.whole("consecutiveErrorLimit")?.unwrap_or(4),
-        success_limit: fields.whole("consecutiveSuccessLimit")?.filter(|limit| *limit > 0),
+        failure_limit,
+        inconclusive_limit,
+        error_limit,
+        success_limit: success_limit.filter(|limit| *limit > 0),
         dry_run: false,
-        address: source.text_of("address").ok().flatten().map(|text| fill(&text, arguments)),
+        address: source
+            .text_of("address")
+            .ok()
+            .flatten()
+            .or(source.text_of("url").ok().flatten())
+            .map(|text| fill(&text, arguments)),
         query: query.map(|query| fill(&query, arguments)),
         provider,
         name,
         at: item.place(),
     })
+}
+
+/// Refuses what the original's own validation refuses.
+fn valid(
+    item: &Plain,
+    count: Option<u64>,
+    interval_ms: Option<u64>,
+    [failure, inconclusive, error]: [i64; 3],
+    success: Option<i64>,
+) -> Result<(), Misfit> {
+    let success = success.unwrap_or(0);
+    let wrong = |key: &str, message: &str| Err(item.get(key).unwrap_or_else(|| item.clone()).misfit(message));
+    let count_of = count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    if success < 0 {
+        return wrong("consecutiveSuccessLimit", "`consecutiveSuccessLimit` is at least 0");
+    }
+    if failure < -1 || (failure == -1 && success == 0) {
+        let message = "`failureLimit` is at least 0, or -1 beside a `consecutiveSuccessLimit`";
+        return wrong("failureLimit", message);
+    }
+    if inconclusive < 0 || error < 0 {
+        let key = if inconclusive < 0 { "inconclusiveLimit" } else { "consecutiveErrorLimit" };
+        return wrong(key, "a limit is at least 0");
+    }
+    if count_of.is_some_and(|count| count > 1) && interval_ms.is_none() {
+        return wrong("count", "`count` needs an `interval`");
+    }
+    if count_of.is_some_and(|count| count < failure.max(0).saturating_add(success) || count < inconclusive) {
+        return wrong("count", "`count` is less than its limits together: they could not be reached");
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Values of conditions, and what may be done with them.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// A value of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Value {
     Text(String),
     /// A list, such as the samples of a vector.
     List(Vec<Value>),
+    /// An object, such as a web metric answers with.
+    Map(BTreeMap<String, Value>),
 }
 
 /// Why a condition has no value; the measurement is then an error.
@@ -37,6 +40,7 @@ impl Value {
             Self::Float(_) => "float",
             Self::Text(_) => "text",
             Self::List(_) => "list",
+            Self::Map(_) => "object",
         }
     }
 

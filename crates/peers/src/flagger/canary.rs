@@ -21,9 +21,60 @@ pub struct Canary {
     pub weights: Vec<u64>,
     /// Its metrics.
     pub checks: Vec<Check>,
-    /// Names of its webhooks, which nobody calls here.
-    pub webhooks: Vec<String>,
+    /// Its webhooks, which nobody calls here.
+    pub webhooks: Vec<Webhook>,
+    /// Whether it mirrors before it shifts.
+    pub is_mirrored: bool,
+    /// What else it says that decides nothing on a recording: keys of the analysis.
+    pub others: Vec<String>,
+    /// How it exposes.
+    pub strategy: Strategy,
 }
+
+/// How a canary is exposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// By rising weights.
+    Weights,
+    /// To users with certain headers, so many iterations.
+    Users,
+    /// Behind the running version, so many iterations, then all at once.
+    BlueGreen,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name.
+    pub name: String,
+    /// Its type; `rollout` where it has none.
+    pub kind: String,
+    /// Its address.
+    pub url: String,
+}
+
+/// Kinds of webhooks.
+pub const KINDS: &[&str] = &[
+    "rollout",
+    "pre-rollout",
+    "post-rollout",
+    "confirm-rollout",
+    "confirm-traffic-increase",
+    "confirm-promotion",
+    "rollback",
+    "event",
+];
+
+/// Keys of an analysis that are told when it is imported.
+const OTHERS: &[&str] = &[
+    "mirror",
+    "match",
+    "stepWeightPromotion",
+    "primaryReadyThreshold",
+    "canaryReadyThreshold",
+    "alerts",
+    "sessionAffinity",
+];
 
 /// A metric of a canary.
 #[derive(Debug, Clone)]
@@ -107,26 +158,51 @@ pub fn read(document: &Plain, templates: &[Template]) -> Result<Canary, Misfit> 
     for item in analysis.get("metrics").map(|metrics| metrics.items()).unwrap_or_default() {
         checks.push(check(&item, templates, &variables)?);
     }
-    let (weights, advances) = progress(&analysis)?;
+    let (weights, advances, strategy) = progress(&analysis)?;
     let webhooks = analysis.get("webhooks").map(|webhooks| webhooks.items()).unwrap_or_default();
+    let is_mirrored = analysis.flag_of("mirror")?.unwrap_or(false);
+    // A mirrored step is checked as well before any weight is.
+    let mirrored = u64::from(is_mirrored && strategy == Strategy::Weights);
     Ok(Canary {
         name: name_of(document),
         interval_ms: interval.unwrap_or(60_000).max(10_000),
         threshold: threshold.unwrap_or(1).unsigned_abs(),
-        advances,
+        advances: advances.map(|advances| advances + mirrored),
         weights,
         checks,
-        webhooks: webhooks.iter().filter_map(|it| it.text_of("name").ok().flatten()).collect(),
+        webhooks: webhooks.iter().map(webhook).collect::<Result<_, _>>()?,
+        is_mirrored,
+        others: OTHERS
+            .iter()
+            .filter(|key| analysis.get(key).is_some_and(|value| value.text() != Some("false")))
+            .map(|key| (*key).to_owned())
+            .collect(),
+        strategy,
     })
 }
 
-/// The weights it goes through, and the good checks that takes: one at each weight.
-fn progress(analysis: &Plain) -> Result<(Vec<u64>, Option<u64>), Misfit> {
+fn webhook(item: &Plain) -> Result<Webhook, Misfit> {
+    let name = item.text_of("name")?.ok_or_else(|| item.misfit("a webhook has no `name`"))?;
+    let kind = item.text_of("type")?.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "rollout".to_owned());
+    if !KINDS.contains(&kind.as_str()) {
+        return Err(item.misfit(format!("`type: {kind}` is none of {}", KINDS.join(", "))));
+    }
+    Ok(Webhook { name, kind, url: item.text_of("url")?.unwrap_or_default() })
+}
+
+/// The weights it goes through, and the good checks that takes: one at each weight, one an iteration, and for
+/// blue/green one more once all of the traffic is there.
+fn progress(analysis: &Plain) -> Result<(Vec<u64>, Option<u64>, Strategy), Misfit> {
     let whole = |key: &str| -> Result<Option<u64>, Misfit> {
         Ok(analysis.whole_of(key)?.filter(|it| *it > 0).map(i64::unsigned_abs))
     };
     if let Some(iterations) = whole("iterations")? {
-        return Ok((Vec::new(), Some(iterations)));
+        let is_matched = analysis.get("match").is_some_and(|rules| !rules.items().is_empty());
+        return Ok(if is_matched {
+            (Vec::new(), Some(iterations), Strategy::Users)
+        } else {
+            (Vec::new(), Some(iterations + 1), Strategy::BlueGreen)
+        });
     }
     let listed = analysis.get("stepWeights").map(|weights| weights.items()).unwrap_or_default();
     let mut weights: Vec<u64> =
@@ -139,7 +215,7 @@ fn progress(analysis: &Plain) -> Result<(Vec<u64>, Option<u64>), Misfit> {
         *weight = (*weight).min(100);
     }
     let advances = (!weights.is_empty()).then_some(weights.len() as u64);
-    Ok((weights, advances))
+    Ok((weights, advances, Strategy::Weights))
 }
 
 /// What every query may use, by name.

@@ -16,13 +16,21 @@ pub(super) fn begin() -> Draft {
     Draft { peer: "Argo Rollouts", notes: vec![note.to_owned()], ..Draft::default() }
 }
 
-pub(super) fn add(draft: &mut Draft, document: &Plain) -> Result<(), Misfit> {
-    let template = template::read(document, &BTreeMap::new())?;
+pub(super) fn add(
+    draft: &mut Draft,
+    document: &Plain,
+    arguments: &BTreeMap<String, String>,
+) -> Result<(), Misfit> {
+    let template = template::read(document, arguments)?;
     if draft.name.is_empty() {
         draft.name = name(&template.name, &[]);
     }
-    for included in &template.includes {
-        draft.left.push(format!("The template `{included}` that is included was not read; import it too."));
+    draft.includes.extend(template.includes.iter().cloned());
+    draft.templates.push(template.name.clone());
+    for kept in &template.retention {
+        draft.left.push(format!(
+            "Without a counterpart: `measurementRetention` ({kept}); every window is kept in the log."
+        ));
     }
     for metric in &template.metrics {
         carry(draft, metric);
@@ -49,8 +57,15 @@ fn bound(metric: &Metric) -> Option<Bound> {
 
 fn carry(draft: &mut Draft, metric: &Metric) {
     let mut leave = |why: String| draft.left.push(format!("Left out: `{}`, {why}.", metric.name));
-    let Some(query) = metric.query.as_deref().filter(|_| metric.provider == "prometheus") else {
-        leave(format!("whose provider is {}; see `sources` of the reference", metric.provider));
+    if let Some(why) = elsewhere(metric) {
+        leave(why);
+        return;
+    }
+    let Some(query) = metric.query.as_deref().filter(|_| metric.provider == "prometheus" && !metric.is_range)
+    else {
+        let range =
+            if metric.is_range { ", which asks for the samples of a span (`rangeQuery`)" } else { "" };
+        leave(format!("whose provider is {}{range}; see `sources` of the reference", metric.provider));
         return;
     };
     let Some(bound) = bound(metric) else {
@@ -78,6 +93,42 @@ fn carry(draft: &mut Draft, metric: &Metric) {
     let name = name(&metric.name, &draft.metrics);
     let required = !metric.dry_run;
     draft.metrics.push(DraftMetric { notes, name, query, threshold, critical: true, required });
+}
+
+/// What a metric that is no query becomes, said with the words to write; none of queries.
+fn elsewhere(metric: &Metric) -> Option<String> {
+    match metric.provider.as_str() {
+        "job" => {
+            let command = if metric.command.is_empty() {
+                "[…]".to_owned()
+            } else {
+                serde_json::to_string(&metric.command).expect("texts are texts")
+            };
+            Some(format!(
+                "a job, which passes or fails; in taxiway.yaml it is a check: `checks: [{{name: {}, at: each_step, command: \
+                 {command}}}]`, its image's files beside it",
+                metric.name
+            ))
+        }
+        "web" => {
+            let path = metric.json_path.as_deref().unwrap_or("{$}").trim_matches(['{', '}']);
+            let url = metric.address.as_deref().unwrap_or("http://…");
+            let bounds = match bound(metric) {
+                Some(Bound::Most(at)) => format!(", rollback_above: {}", number(at)),
+                Some(Bound::Least(at)) => format!(", rollback_below: {}", number(at)),
+                None => String::new(),
+            };
+            Some(format!(
+                "a web request; in taxiway.yaml it is a source, asked once a side: `analysis: {{sources: {{web: {{json: \
+                 {{url: {}}}}}}}, metrics: {{{}: {{source: web, value: {}{bounds}}}}}}}` with {{version}} or {{side}} in \
+                 the URL where the sides differ",
+                serde_json::to_string(url).expect("a text is a text"),
+                name(&metric.name, &[]),
+                serde_json::to_string(path).expect("a text is a text"),
+            ))
+        }
+        _ => None,
+    }
 }
 
 type Bounded = (String, Vec<(&'static str, String)>, Vec<String>);

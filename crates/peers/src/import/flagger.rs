@@ -3,7 +3,7 @@
 use taxiway_model::document::plain::{Misfit, Plain};
 
 use super::argo::failures;
-use super::{BuiltIn, Draft, DraftMetric, name, number};
+use super::{BuiltIn, Draft, DraftCheck, DraftMetric, name, number};
 use crate::flagger::{Check, canary};
 use crate::signal::Signal;
 use crate::span;
@@ -38,15 +38,98 @@ fn of(canary: &canary::Canary) -> Draft {
         draft.steps.push((100, canary.interval_ms));
     }
     draft.steps.dedup_by_key(|(weight, _)| *weight);
+    if let (canary::Strategy::BlueGreen | canary::Strategy::Users, Some(checks)) =
+        (canary.strategy, canary.advances)
+    {
+        let ms = span::show(checks.saturating_mul(canary.interval_ms));
+        let what = if canary.strategy == canary::Strategy::Users {
+            format!(
+                "shows it to users with certain headers for {ms}: see `traffic.rules`, and a first step of so long"
+            )
+        } else {
+            format!(
+                "tests it behind the running version for {ms} and then takes all at once: `strategy: blue_green`"
+            )
+        };
+        draft.left.push(format!("Its iterations have no weights: Flagger {what}."));
+    }
+    for key in &canary.others {
+        draft.left.extend(other(key).map(|sentence| format!("Left out: `{key}`; {sentence}.")));
+    }
     for webhook in &canary.webhooks {
-        draft
-            .left
-            .push(format!("Left out: the webhook `{webhook}`; write it as one of `checks` in taxiway.yaml."));
+        hook(&mut draft, webhook);
     }
     for check in &canary.checks {
         carry(&mut draft, check);
     }
     draft
+}
+
+/// What stands for a key here.
+fn other(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "mirror" => {
+            "a first step with `weight: 0%` and `mirror` does the same, in `strategy.steps` of taxiway.yaml"
+        }
+        "stepWeightPromotion" => "there is no second rollout, the new version's instances stay",
+        "primaryReadyThreshold" | "canaryReadyThreshold" => {
+            "every instance has to be ready, see `target.readiness`"
+        }
+        "alerts" => "watch `taxiway log --follow`, or ask `taxiway status --json`",
+        "sessionAffinity" => "users stay where they are, see `traffic.sticky`",
+        // Told with the iterations it belongs to.
+        _ => return None,
+    })
+}
+
+/// A webhook as a check of every release, where one stands for it.
+fn hook(draft: &mut Draft, webhook: &canary::Webhook) {
+    let canary::Webhook { name: given, kind, url } = webhook;
+    let (at, on_failure, note) = match kind.as_str() {
+        "rollout" => (
+            "each_step",
+            "rollback",
+            "Flagger calls it at every interval, and adds its failures to those of metrics",
+        ),
+        "pre-rollout" => {
+            ("start", "rollback", "Flagger calls it again until its failures reach the threshold")
+        }
+        "post-rollout" => ("end", "continue", "Flagger calls it after a rollback too"),
+        "confirm-rollout" => {
+            ("start", "hold", "Flagger asks again until it passes; here a person does: `taxiway retry`")
+        }
+        "confirm-traffic-increase" => {
+            ("each_step", "hold", "Flagger asks again until it passes; here a person does: `taxiway retry`")
+        }
+        "confirm-promotion" => {
+            draft.left.push(format!(
+                "Left out: the gate `{given}` (confirm-promotion); write `approval: true` at the last step, in `strategy` \
+                 of taxiway.yaml."
+            ));
+            return;
+        }
+        "rollback" => {
+            draft.left.push(format!(
+                "Left out: the webhook `{given}` (rollback), which is asked; here whoever knows says so, by `taxiway signal` \
+                 or a request to /v1/hooks/signal."
+            ));
+            return;
+        }
+        _ => {
+            draft.left.push(format!(
+                "Left out: the webhook `{given}` ({kind}), which is told what happens; `taxiway log --follow --json` has it."
+            ));
+            return;
+        }
+    };
+    let mut notes =
+        vec![format!("Flagger: a webhook of type {kind}, a POST with the canary's name and phase. {note}.")];
+    if kind == "rollout" && given.contains("load") {
+        notes.push(
+            "It seems to make load rather than to check; leave it out where there is traffic.".to_owned(),
+        );
+    }
+    draft.checks.push(DraftCheck { notes, name: name(given, &[]), at, on_failure, url: url.clone() });
 }
 
 fn carry(draft: &mut Draft, check: &Check) {

@@ -1,5 +1,8 @@
 //! Kayenta's canary configurations.
 
+use std::collections::BTreeMap;
+
+use regex::Regex;
 use taxiway_model::document::plain::{Misfit, Plain};
 
 use super::{Draft, DraftMetric, name, number};
@@ -10,7 +13,10 @@ use crate::kayenta::{Metric, config};
 /// steady series, whose interval must clear a quarter.
 const INCREASE: f64 = 1.25;
 
-pub(super) fn draft(document: &Plain) -> Result<Draft, Misfit> {
+/// A matcher by the scope, with the comma behind it.
+const SCOPED: &str = r#"[A-Za-z_][A-Za-z0-9_]*\s*=~?\s*"[^"]*\$\{scope\}[^"]*"\s*,?\s*"#;
+
+pub(super) fn draft(document: &Plain, arguments: &BTreeMap<String, String>) -> Result<Draft, Misfit> {
     let config = config::read(document)?;
     let mut draft = Draft { peer: "Kayenta", name: name(&config.name, &[]), ..Draft::default() };
     draft.notes.push(
@@ -20,19 +26,19 @@ pub(super) fn draft(document: &Plain) -> Result<Draft, Misfit> {
             .to_owned(),
     );
     for metric in &config.metrics {
-        carry(&mut draft, metric, &config);
+        carry(&mut draft, metric, &config, arguments);
     }
     Ok(draft)
 }
 
-fn carry(draft: &mut Draft, metric: &Metric, config: &config::Config) {
+fn carry(draft: &mut Draft, metric: &Metric, config: &config::Config, arguments: &BTreeMap<String, String>) {
     let settings = &metric.settings;
     let mut leave = |why: &str| draft.left.push(format!("Left out: `{}`, {why}.", metric.name));
     if settings.direction == Direction::Decrease {
         leave("where lower is worse; a CanaryConfig bounds increases, so turn the query around");
         return;
     }
-    let Some((query, mut notes)) = query(metric, config) else {
+    let Some((query, mut notes)) = query(metric, config, arguments) else {
         leave("whose query is not of Prometheus; see `sources` of the reference");
         return;
     };
@@ -70,7 +76,11 @@ fn carry(draft: &mut Draft, metric: &Metric, config: &config::Config) {
 }
 
 /// The PromQL of a metric: its inline template, or the average of its series as Kayenta asks for it.
-fn query(metric: &Metric, config: &config::Config) -> Option<(String, Vec<String>)> {
+fn query(
+    metric: &Metric,
+    config: &config::Config,
+    arguments: &BTreeMap<String, String>,
+) -> Option<(String, Vec<String>)> {
     let query = metric.query.as_ref()?;
     let text = |key: &str| query.text_of(key).ok().flatten();
     let kind = text("type").or_else(|| text("serviceType"))?;
@@ -95,8 +105,22 @@ fn query(metric: &Metric, config: &config::Config) -> Option<(String, Vec<String
         }
         (None, None) => return None,
     };
+    let mut query = query;
+    for (variable, value) in arguments {
+        query = query.replace(&format!("${{{variable}}}"), value);
+    }
+    // The scope is what tells control and experiment apart.
+    let scoped = Regex::new(SCOPED).expect("the pattern is one").replace_all(&query, "").into_owned();
+    if scoped != query {
+        notes.push(
+            "Its matcher of `${scope}` chose the side; the labels of `source` do that here.".to_owned(),
+        );
+        query = scoped;
+    }
     if query.contains("${") {
-        notes.push("The query has variables of the scope: write their values in.".to_owned());
+        notes.push(
+            "The query has variables of the scope: write their values in, or give them by --with.".to_owned(),
+        );
     }
     Some((query, notes))
 }

@@ -113,5 +113,21 @@ fn fragment(draft: &Draft, file: Option<&str>) -> String {
             _ = writeln!(text, "    {}: {{rollback_above: {}}}", metric.name, metric.rollback_above);
         }
     }
+    if !draft.checks.is_empty() {
+        text.push_str("checks:\n");
+    }
+    for check in &draft.checks {
+        for note in &check.notes {
+            comment(&mut text, "  ", note);
+        }
+        _ = writeln!(
+            text,
+            "  - {{name: {}, at: {}, on_failure: {}, http: {{url: {}, method: POST}}}}",
+            check.name,
+            check.at,
+            check.on_failure,
+            quoted(&check.url)
+        );
+    }
     text
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use taxiway_model::document::plain::documents;
 use taxiway_peers::argo::run::{Counters, Phase, measure};
 use taxiway_peers::argo::{Analysis, Condition, Value, template};
-use taxiway_peers::{Act, Outcome, Play};
+use taxiway_peers::{Act, Outcome, Play, Policy, Signal};
 
 use crate::release::{Release, minutes};
 
@@ -74,7 +74,8 @@ fn what_has_no_value_is_an_error() {
         ("result > 1", list(&[1.0]), "cannot be compared"),
         ("1", list(&[]), "not true or false"),
         ("invalidVariable", list(&[]), "unknown name"),
-        ("result.Name() == 'hi'", list(&[]), "members of objects"),
+        ("result.Name() == 'hi'", list(&[]), "methods of objects"),
+        ("result.name == 1", list(&[]), "needs an object"),
         ("asInt(result) == 1.1", Value::Text("1.1".to_owned()), "not a whole number"),
         ("result + ", list(&[]), "ends early"),
         ("result == 'a", list(&[]), "not closed"),
@@ -213,9 +214,107 @@ fn a_template_that_cannot_be_read_says_where() {
     };
     let head = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nspec:\n  metrics:\n  - name: a\n";
     let condition =
-        read(&format!("{head}    successCondition: result.data > 1\n    provider: {{web: {{url: a}}}}\n"));
-    assert!(condition.starts_with("6:23:") && condition.contains("members of objects"), "{condition}");
+        read(&format!("{head}    successCondition: result.data() > 1\n    provider: {{web: {{url: a}}}}\n"));
+    assert!(condition.starts_with("6:23:") && condition.contains("methods of objects"), "{condition}");
     let argument = read(&format!("{head}    count: '{{{{args.n}}}}'\n    provider: {{web: {{url: a}}}}\n"));
     assert!(argument.contains("the argument `n` has no value"), "{argument}");
     assert!(read(head).contains("no `provider`"));
+}
+
+/// A web metric's result is an object: its members are figures of the recording.
+#[test]
+fn members_of_a_result_are_read() {
+    let object = Value::Map(BTreeMap::from([
+        ("ok".to_owned(), Value::Bool(true)),
+        ("data".to_owned(), Value::Map(BTreeMap::from([("share".to_owned(), Value::Float(0.97))]))),
+    ]));
+    for (condition, wanted) in [
+        ("result.ok && result.data.share >= 0.95", true),
+        ("result[\"data\"][\"share\"] < 0.95", false),
+        ("result.none == nil", true),
+        ("result.none?.share == nil", true),
+        ("(result.data.share ?? 0) > 0.9", true),
+    ] {
+        assert_eq!(holds(condition, &object), Ok(wanted), "{condition}");
+    }
+    assert!(holds("result.none.share > 1", &object).unwrap_err().contains("needs an object"));
+    let condition = Condition::parse("result.ok && result.data.share >= 0.95 && result['x'] > 1").unwrap();
+    assert_eq!(condition.members().into_iter().collect::<Vec<_>>(), ["data.share", "ok", "x"]);
+
+    let yaml = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nspec:\n  metrics:\n  - name: web\n    interval: 1m\n    \
+                initialDelay: 1m\n    failureCondition: result.good < 0.95 && result.p99 >= 0\n    provider: {web: {url: 'http://a', \
+                jsonPath: '{$.data}'}}\n";
+    let documents = documents(yaml.as_bytes()).unwrap();
+    let template = template::read(&documents[0], &BTreeMap::new()).unwrap();
+    let (_, unknown) = Analysis::new(template.clone(), &BTreeMap::new());
+    assert_eq!(unknown, ["web.good`, `web.p99"], "what it needs is named");
+    let named = BTreeMap::from([
+        ("web.good".to_owned(), Signal::of_words("success_rate")),
+        ("web.p99".to_owned(), Signal::of_words("error_rate")),
+    ]);
+    let (analysis, unknown) = Analysis::new(template, &named);
+    assert!(unknown.is_empty());
+    let judged = Policy::Argo(analysis).judge(&minutes(10, 100, 10, 0));
+    assert_eq!((judged.act, judged.at_ms), (Act::Rollback, 60_000), "{}", judged.reason);
+    assert!(judged.reason.contains("good 0.9"), "{}", judged.reason);
+}
+
+fn templates(texts: &[&str]) -> Result<template::Template, String> {
+    let read: Vec<_> = texts.iter().map(|text| documents(text.as_bytes()).unwrap().remove(0)).collect();
+    let all: Vec<_> = read.iter().enumerate().collect();
+    template::read_all(&all, &BTreeMap::new()).map_err(|(index, misfit)| format!("{index}: {misfit}"))
+}
+
+/// As a rollout flattens them: all metrics, arguments of the first that has a value, the same template once.
+#[test]
+fn included_templates_are_followed() {
+    let one = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {{name: {name}}}\nspec:\n{spec}"
+        )
+    };
+    let metric = |name: &str, more: &str| {
+        format!(
+            "  metrics:\n  - name: {name}\n    provider: {{prometheus: {{query: 'up{{a=\"{{{{args.who}}}}\"}}'}}}}\n{more}"
+        )
+    };
+    let outer = one("outer", "  args: [{name: who}]\n  templates:\n  - templateName: inner\n");
+    let inner =
+        one("inner", &metric("b", "  args: [{name: who, value: shop}]\n  dryRun: [{metricName: '^b'}]\n"));
+    let whole = templates(&[&outer, &inner, &inner]).unwrap();
+    assert_eq!(whole.metrics.len(), 1, "the same template is there once");
+    assert!(whole.metrics[0].dry_run && whole.metrics[0].query.as_deref().unwrap().contains("shop"));
+    let missing = templates(&[&outer]).unwrap_err();
+    assert!(missing.contains("`inner` that it includes is not among the files"), "{missing}");
+    let other = one("other", &metric("b", ""));
+    assert!(templates(&[&inner, &other]).unwrap_err().starts_with("1: 1:1: a second metric is called `b`"));
+    let differs = one("c", &metric("c", "  args: [{name: who, value: cart}]\n"));
+    assert!(templates(&[&inner, &differs]).unwrap_err().contains("`shop` in one template and `cart`"));
+    for (more, part) in [
+        ("  dryRun: [{metricName: 'x'}]\n", "matches no metric"),
+        ("  measurementRetention: [{metricName: '(', limit: 3}]\n", "not a regular expression"),
+    ] {
+        let refused = templates(&[&one("d", &metric("d", more))]).unwrap_err();
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+/// What the original's validation refuses is refused, with the place.
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for (keys, part) in [
+        ("    count: 3\n", "needs an `interval`"),
+        ("    interval: 1m\n    count: 2\n    failureLimit: 3\n", "less than its limits"),
+        ("    failureLimit: -1\n", "or -1 beside"),
+        ("    consecutiveErrorLimit: -1\n", "at least 0"),
+        ("    initialDelay: soon\n", "not a time"),
+        ("    failureCondition: '{{args.limit}} < result'\n", "would come from a secret"),
+    ] {
+        let text = format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nspec:\n  args:\n  - name: limit\n    valueFrom: \
+             {{secretKeyRef: {{name: a, key: b}}}}\n  metrics:\n  - name: a\n{keys}    provider: {{prometheus: {{query: up}}}}\n"
+        );
+        let refused = templates(&[&text]).unwrap_err();
+        assert!(refused.contains(part), "{keys}: {refused}");
+    }
 }

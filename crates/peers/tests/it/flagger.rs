@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use taxiway_model::document::plain::documents;
 use taxiway_peers::flagger::{Analysis, canary};
+use taxiway_peers::named::Named;
 use taxiway_peers::{Act, Outcome, Policy, Signal};
 
 use crate::release::{Release, minutes};
@@ -70,7 +71,9 @@ fn queries_are_filled_and_recognised() {
     assert_eq!(analysis.signals["errors"], Signal::Errors { scale: 100.0 });
     assert_eq!(check.window_ms, 120_000);
     assert_eq!(analysis.canary.weights, [10, 20, 30, 40, 50]);
-    assert_eq!(analysis.canary.webhooks, ["load-test"]);
+    let webhooks: Vec<_> =
+        analysis.canary.webhooks.iter().map(|it| (it.name.as_str(), it.kind.as_str())).collect();
+    assert_eq!(webhooks, [("load-test", "rollout")]);
 }
 
 /// Five bad checks, and the threshold is looked at on the tick after; built-in metrics come first whatever their place.
@@ -129,4 +132,55 @@ fn a_missing_template_is_named() {
     let missing = canary::read(&documents[0], &[]).map(|_| ()).unwrap_err().to_string();
     assert!(missing.contains("MetricTemplate `errors` is not among the files"), "{missing}");
     assert!(missing.starts_with("12:"), "{missing}");
+}
+
+/// Gates that stay closed pause, checks that fail count like metrics, a rollback that is asked for comes at once.
+#[test]
+fn webhooks_answer_as_somebody_says() {
+    let hooks = "    webhooks:
+    - {name: load-test, url: 'http://a/'}
+    - {name: smoke, type: pre-rollout, url: 'http://a/'}
+    - {name: start, type: confirm-rollout, url: 'http://a/'}
+    - {name: more, type: confirm-traffic-increase, url: 'http://a/'}
+    - {name: go, type: confirm-promotion, url: 'http://a/'}
+    - {name: back, type: rollback, url: 'http://a/'}
+    - {name: told, type: event, url: 'http://a/'}
+";
+    let text = CANARY.replace("    webhooks:\n    - name: load-test\n      url: http://loadtester/\n", hooks);
+    let play = |settings: &str| {
+        let named = Named::parse(&format!("flagger:f.yaml{settings}")).unwrap();
+        let (policy, _) =
+            named.policy(&[text.clone().into_bytes()]).map_err(|problems| problems.to_string())?;
+        let judged = policy.judge(&minutes(60, 1_000, 0, 0));
+        Ok::<_, String>((judged.act, judged.at_ms / 60_000, judged.reason))
+    };
+    let (act, minute, _) = play("").unwrap();
+    assert_eq!((act, minute), (Act::Promote, 5));
+    for (settings, wanted) in [
+        (",load-test=fails", (Act::Rollback, 6)),
+        (",smoke=fails", (Act::Rollback, 6)),
+        (",start=closed", (Act::Pause, 1)),
+        (",more=closed", (Act::Pause, 1)),
+        (",go=closed", (Act::Pause, 5)),
+        (",back=open", (Act::Rollback, 1)),
+        (",back=closed,go=open", (Act::Promote, 5)),
+    ] {
+        let (act, minute, reason) = play(settings).unwrap();
+        assert_eq!((act, minute), wanted, "{settings}: {reason}");
+    }
+    assert!(play(",go=perhaps").unwrap_err().contains("no answer of the webhook `go`"));
+}
+
+/// One good check a weight, one more for mirroring; an iteration each for users by header; one more than iterations
+/// behind the running version.
+#[test]
+fn good_checks_until_promotion() {
+    let advances = |progress: &str| {
+        analysis(&CANARY.replace("    maxWeight: 50\n    stepWeight: 10\n", progress)).canary.advances
+    };
+    assert_eq!(advances("    maxWeight: 50\n    stepWeight: 20\n"), Some(3));
+    assert_eq!(advances("    stepWeights: [1, 5, 20]\n"), Some(3));
+    assert_eq!(advances("    stepWeights: [1, 5, 20]\n    mirror: true\n"), Some(4));
+    assert_eq!(advances("    iterations: 10\n"), Some(11));
+    assert_eq!(advances("    iterations: 10\n    match: [{headers: {cookie: {exact: a}}}]\n"), Some(10));
 }

@@ -2,7 +2,7 @@
 
 use taxiway_model::document::canary_config;
 use taxiway_model::document::plain::documents;
-use taxiway_peers::import::{Imported, import};
+use taxiway_peers::import::{Imported, import, import_with};
 
 fn argo(metric: &str) -> Result<Imported, String> {
     let yaml = format!(
@@ -71,4 +71,39 @@ fn what_cannot_be_said_here_is_named() {
     let other =
         argo("{name: m, provider: {datadog: {query: a}}, failureCondition: 'result > 1'}").unwrap_err();
     assert!(other.contains("whose provider is datadog"), "{other}");
+}
+
+#[test]
+fn jobs_and_web_requests_say_what_to_write() {
+    let job = argo(
+        "{name: smoke, provider: {job: {spec: {template: {spec: {containers: [{name: a, image: b, command: [sh, -c], args: [./smoke]}]}}}}}}",
+    );
+    let job = job.unwrap_err();
+    assert!(
+        job.contains(r#"checks: [{name: smoke, at: each_step, command: ["sh","-c","./smoke"]}]"#),
+        "{job}"
+    );
+    let web = argo(
+        "{name: web, successCondition: 'result >= 0.9', provider: {web: {url: 'http://a/b', jsonPath: '{$.data.ok}'}}}",
+    );
+    let web = web.unwrap_err();
+    assert!(web.contains(r#"json: {url: "http://a/b"}"#) && web.contains("rollback_below: 0.9"), "{web}");
+    assert!(web.contains(r#"value: "$.data.ok""#), "{web}");
+}
+
+/// The scope tells the sides apart, which labels do here; other variables have values given.
+#[test]
+fn variables_of_the_scope_are_filled() {
+    let json = r#"{"name": "a", "metrics": [{"name": "errors", "query": {"type": "prometheus", "customInlineTemplate":
+        "PromQL:sum(rate(a{pod=~\"${scope}-.*\",zone=\"${location}\",code=~\"5..\"}[1m])) / sum(rate(a{zone=\"${location}\", pod=~\"${scope}-.*\"}[1m]))"},
+        "analysisConfigurations": {"canary": {"direction": "increase"}}}], "classifier": {"groupWeights": {}}}"#;
+    let documents = documents(json.as_bytes()).unwrap();
+    let with = std::collections::BTreeMap::from([("location".to_owned(), "eu".to_owned())]);
+    let text = import_with(&documents, "a.yaml", &with).unwrap().config.unwrap();
+    let config =
+        canary_config::read(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+    assert_eq!(
+        config.metrics[0].query,
+        "sum(rate(a{zone=\"eu\",code=~\"5..\"}[1m])) / sum(rate(a{zone=\"eu\", }[1m]))"
+    );
 }
