@@ -147,10 +147,8 @@ fn the_corpus_under_every_judge_is_as_written_down() {
     let totals = comparison["totals"].as_array().unwrap();
     let count = |total: &Value, key: &str| total[key].as_u64().unwrap();
     let line = |total: &Value| {
-        let median =
-            total["median_ms"].as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1_000));
-        format!(
-            "| `{}` | {} of {} | {} of {} | {} of {} | {median} | {} | {} |",
+        let verdicts = format!(
+            "| `{}` | {} of {} | {} of {} | {} of {} |",
             total["judge"].as_str().unwrap(),
             count(total, "false_alarms"),
             count(total, "healthy"),
@@ -158,9 +156,13 @@ fn the_corpus_under_every_judge_is_as_written_down() {
             count(total, "healthy"),
             count(total, "caught"),
             count(total, "bad"),
-            count(total, "requests"),
-            count(total, "failed"),
-        )
+        );
+        if verdicts.contains("profile") {
+            return verdicts;
+        }
+        let median =
+            total["median_ms"].as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{} s", ms / 1_000));
+        format!("{verdicts} {median} | {} | {} |", count(total, "requests"), count(total, "failed"))
     };
     let lines: Vec<String> = totals.iter().map(line).collect();
     let missing: Vec<&String> = lines.iter().filter(|line| !document.contains(line.as_str())).collect();
