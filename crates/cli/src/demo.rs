@@ -30,6 +30,12 @@ use scene::{Scenario, Scene};
 /// How long one release of the demo may take before something must be wrong.
 const RELEASE_MAX: Duration = Duration::from_secs(85);
 
+/// What makes a normal profile of a busy service, and for how long the demo waits for one at most: with
+/// less traffic it would take a minute, and the release warns instead.
+const PROFILE_REQUESTS: u64 = taxiway_decide::normal::BUSY_REQUESTS_MIN;
+const PROFILE_MS: u64 = taxiway_decide::normal::BUSY_SPAN_MS_MIN;
+const PROFILE_MS_MAX: u64 = 8_000;
+
 /// How long v2 of the scenario `outage` is watched before its dependency goes down.
 const OUTAGE_AFTER: Duration = Duration::from_secs(6);
 
@@ -88,6 +94,7 @@ fn play(global: &Global, args: &Args, parts: &Parts, scene: &Scene, data: &Data)
             .hint(format!("see {}", data.path().join("output").display())));
     }
     let load = Load::start(parts, scene, args.rate)?;
+    watch_v1(args.rate, global.json);
     let mut played =
         Played { entries: Vec::new(), summary: Summary::default(), exit: Exit::Done, load: Some(load) };
     for (version, about, expected) in scene.releases() {
@@ -124,6 +131,22 @@ fn play(global: &Global, args: &Args, parts: &Parts, scene: &Scene, data: &Data)
     Ok(played)
 }
 
+/// Leaves v1 alone with its traffic until it is known how it answers.
+fn watch_v1(rate: u32, json: bool) {
+    // A second for the first requests to arrive.
+    let span_ms = PROFILE_MS.max(PROFILE_REQUESTS * 1_000 / u64::from(rate)) + 1_000;
+    if span_ms > PROFILE_MS_MAX {
+        return;
+    }
+    if !json {
+        output::say(&format!(
+            "\nwatching v1 for {} s, so that it is known what is normal …",
+            span_ms / 1_000
+        ));
+    }
+    std::thread::sleep(Duration::from_millis(span_ms));
+}
+
 /// Releases one version and follows it to its end, as `taxiway release` does.
 fn one(
     client: &Client,
@@ -154,11 +177,14 @@ fn one(
         ));
     }
     let mut follower = Follower::new(client, &answer.stream, &id, from, show);
-    let until = Until { step: None, timeout: Some(RELEASE_MAX), person: true };
+    let until = Until { step: None, timeout: Some(RELEASE_MAX), person: !scene.goes_on_without_a_person() };
     let ending = follower.run(&until)?;
     let path = format!("{}?limit=5", of_stream("history", &answer.stream));
     let entries: Vec<HistoryEntry> = client.get(&path)?;
     let entry = entries.into_iter().find(|entry| entry.release == id);
+    if let (Show::Live, Some(entry)) = (show, &entry) {
+        output::lines(&view::summary(std::slice::from_ref(entry), "", &[], &output::paper()));
+    }
     entry
         .map(|entry| (entry, ending))
         .ok_or_else(|| CliError::new(Code::Internal, "the release is not in the history"))
@@ -185,8 +211,10 @@ fn close(global: &Global, args: &Args, scene: &Scene, data: &Data, played: &Play
     }
     let next: Vec<(&str, &str)> = next.iter().map(|(command, what)| (command.as_str(), *what)).collect();
     output::line("");
+    // A live view has told each at its end.
+    let told = Show::fitting(global.json) == Show::Live;
     output::lines(&view::summary(
-        &played.entries,
+        if told { &[] } else { &played.entries },
         &data.path().display().to_string(),
         &next,
         &output::paper(),

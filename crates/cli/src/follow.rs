@@ -17,16 +17,10 @@ const WAIT: Duration = Duration::from_millis(250);
 /// How long the resident process may be gone before that is an error.
 const GONE_MAX: Duration = Duration::from_secs(20);
 
-/// What a live view is followed by: it was over too fast to be seen in it.
-const TOLD_AT_THE_END: [&str; 4] = ["judged", "return_decided", "return_verified", "release_ended"];
-
-/// How many of them.
-const TOLD_MAX: usize = 4;
-
 /// How what is followed is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Show {
-    /// Drawn again and again.
+    /// Drawn again and again, and taken away at the end: how it ended is the caller's to say.
     Live,
     /// A line per event.
     Lines,
@@ -82,7 +76,6 @@ pub(crate) struct Follower<'a> {
     show: Show,
     screen: Screen,
     from: u64,
-    told: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
@@ -94,7 +87,7 @@ impl<'a> Follower<'a> {
         from: u64,
         show: Show,
     ) -> Self {
-        Self { client, stream, release, show, screen: Screen::default(), from, told: Vec::new() }
+        Self { client, stream, release, show, screen: Screen::default(), from }
     }
 
     /// Follows until one of the ends.
@@ -148,16 +141,13 @@ impl<'a> Follower<'a> {
                     Show::Lines if entry.kind != "evidence_recorded" => {
                         output::line(&view::log_line(entry, &output::paper()));
                     }
-                    Show::Live if TOLD_AT_THE_END.contains(&entry.kind.as_str()) => {
-                        self.told.push(view::log_line(entry, &output::paper()));
-                    }
                     Show::Lines | Show::Live => {}
                 }
                 None
             }
             Update::Ended { entry } if entry.release == *self.release => {
-                let told = std::mem::take(&mut self.told);
-                output::lines(&told[told.len().saturating_sub(TOLD_MAX)..]);
+                // What was drawn last is of before the end.
+                self.screen.clear();
                 Some(Ending::Ended(entry.clone()))
             }
             Update::Status { status } => self.status(status, until),
@@ -166,10 +156,10 @@ impl<'a> Follower<'a> {
     }
 
     fn status(&mut self, status: &Status, until: &Until) -> Option<Ending> {
-        if self.show == Show::Live {
-            self.screen.draw(&view::status(status, &output::paper()));
-        }
         let flight = status.release.as_ref().filter(|flight| flight.id == *self.release)?;
+        if self.show == Show::Live {
+            self.screen.draw(&view::status(status, &output::screen_paper()));
+        }
         if until.step.is_some_and(|step| flight.step >= step && flight.timings.step_at.is_some()) {
             return Some(Ending::Step);
         }

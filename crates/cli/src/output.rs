@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Global;
 use crate::error::CliError;
-use crate::view::Paper;
+use crate::view::{self, Paper};
 
 /// Columns where nobody has said how many there are.
 const COLUMNS: usize = 100;
@@ -25,11 +25,21 @@ pub(crate) fn set_up(global: &Global) {
 
 /// The paper that standard output is.
 pub(crate) fn paper() -> Paper {
-    let width = crossterm::terminal::size().map_or(COLUMNS, |(columns, _)| usize::from(columns));
-    let width = if std::io::stdout().is_terminal() { width } else { COLUMNS };
-    let mut paper = Paper::new(width, COLOUR.get().copied().unwrap_or(false));
+    let mut paper = Paper::new(columns().unwrap_or(COLUMNS), COLOUR.get().copied().unwrap_or(false));
     paper.zone = TimeZone::system();
     paper
+}
+
+/// The same for what is drawn again and again: what does not fit on the screen is not seen.
+pub(crate) fn screen_paper() -> Paper {
+    let rows = crossterm::terminal::size().ok().map(|(_, rows)| usize::from(rows).saturating_sub(1));
+    Paper { rows, ..paper() }
+}
+
+/// The columns of standard output, where it is a terminal.
+fn columns() -> Option<usize> {
+    let is_terminal = std::io::stdout().is_terminal();
+    is_terminal.then(|| crossterm::terminal::size().ok()).flatten().map(|(columns, _)| usize::from(columns))
 }
 
 /// Whether somebody watches standard output.
@@ -62,6 +72,15 @@ pub(crate) fn json<T: Serialize>(value: &T) {
 /// Words for the person, not for the next program.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// A sentence for the person, broken at blanks where a person's terminal is narrower.
+pub(crate) fn say_broken(text: &str) {
+    let size = if std::io::stderr().is_terminal() { crossterm::terminal::size().ok() } else { None };
+    match size {
+        Some((columns, _)) => view::broken(text, usize::from(columns)).iter().for_each(|line| say(line)),
+        None => say(text),
+    }
 }
 
 /// Tells an error.
@@ -115,7 +134,20 @@ impl Screen {
             text.push_str("\x1b[K\n");
         }
         self.drawn = shown.len();
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        put(&text);
     }
+
+    /// Takes away what was drawn last.
+    pub(crate) fn clear(&mut self) {
+        if self.drawn > 0 {
+            put(&format!("\x1b[{}A\r\x1b[J", self.drawn));
+            self.drawn = 0;
+        }
+    }
+}
+
+/// Writes to the terminal at once.
+fn put(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

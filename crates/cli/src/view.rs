@@ -29,7 +29,7 @@ pub use figures::{latency, rate, span, thousands};
 pub use fleet::fleet;
 pub use forecast::forecast;
 pub use history::history;
-pub use ink::clean;
+pub use ink::{broken, clean};
 pub use line::{log_line, rates, state_line};
 pub use status::status;
 pub use summary::summary;
@@ -41,6 +41,8 @@ use jiff::tz::TimeZone;
 pub struct Paper {
     /// Columns; fewer than 40 are treated as 40.
     pub width: usize,
+    /// Lines that can be seen at once; none where nothing is lost by more of them.
+    pub rows: Option<usize>,
     /// Whether colours may be used.
     pub colour: bool,
     /// The time zone in which times of day are shown.
@@ -50,7 +52,12 @@ pub struct Paper {
 impl Paper {
     /// Paper in UTC.
     pub fn new(width: usize, colour: bool) -> Self {
-        Self { width, colour, zone: TimeZone::UTC }
+        Self { width, rows: None, colour, zone: TimeZone::UTC }
+    }
+
+    /// Whether so many lines can be seen at once.
+    fn has_room_for(&self, lines: usize) -> bool {
+        self.rows.is_none_or(|rows| lines <= rows)
     }
 
     /// The columns there are to draw on.

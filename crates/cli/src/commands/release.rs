@@ -198,10 +198,11 @@ fn print_plan(global: &Global, answer: &StartAnswer) -> Exit {
     if let Some(forecast) = &answer.forecast {
         // Its warnings are among those of the start.
         let table = Forecast { warnings: Vec::new(), ..(**forecast).clone() };
+        output::line("");
         output::lines(&view::forecast(&table, &output::paper()));
     }
     for warning in &answer.warnings {
-        output::say(&format!("warning: {warning}"));
+        output::say_broken(&format!("warning: {warning}"));
     }
     Exit::Done
 }
@@ -211,7 +212,7 @@ fn announce(global: &Global, answer: &StartAnswer, release: &ReleaseId) {
         return;
     }
     for warning in &answer.warnings {
-        output::say(&format!("warning: {warning}"));
+        output::say_broken(&format!("warning: {warning}"));
     }
     let behind = answer.behind.as_ref().map_or_else(String::new, |other| format!(", behind {other}"));
     output::say(&format!(
@@ -294,10 +295,17 @@ fn close(global: &Global, client: &Client, entry: &HistoryEntry) {
     }
     let log = client.data().path().display().to_string();
     let next: &[(&str, &str)] = match entry.outcome {
+        Some(Outcome::Released) if entry.baseline.is_none() => {
+            &[("taxiway status", "where it is"), ("taxiway preflight", "what the next release would see")]
+        }
         Some(Outcome::Released) => {
             &[("taxiway rollback", "back to the version before"), ("taxiway history", "releases so far")]
         }
-        _ => &[("taxiway log", "what happened"), ("taxiway replay", "judge again from the record")],
+        _ => &[
+            ("taxiway explain --html report.html", "the evidence with charts"),
+            ("taxiway log", "everything that happened"),
+            ("taxiway replay", "judge again from the record"),
+        ],
     };
     output::lines(&view::summary(std::slice::from_ref(entry), &log, next, &output::paper()));
 }

@@ -93,7 +93,7 @@ fn watch(
                 statuses.push(*status);
                 if live {
                     statuses.sort_by(|a, b| (&a.service, &a.environment).cmp(&(&b.service, &b.environment)));
-                    let paper = output::paper();
+                    let paper = output::screen_paper();
                     screen.draw(&match statuses.as_slice() {
                         [one] => view::status(one, &paper),
                         several => view::fleet(several, &paper),

@@ -1,11 +1,14 @@
 //! The verdict with its evidence, a line per metric.
 
 use super::Paper;
-use super::figures::{ratio, span};
-use super::ink::{Ink, Line, labelled};
+use super::figures::{counted, ratio, span};
+use super::ink::{Ink, Line, labelled, led};
 use super::traffic::filled;
 use taxiway_model::ids::MetricName;
 use taxiway_model::verdict::{FindingState, Judgement, MetricFinding, Verdict};
+
+/// Longest name of a metric that leaves the figures in place.
+const NAME_CHARS_MAX: usize = 16;
 
 /// What keeps a metric from being judged, in a few words; none where it was judged.
 pub(super) fn state_words(finding: &MetricFinding) -> Option<&'static str> {
@@ -31,23 +34,52 @@ pub(super) fn tone(verdict: Verdict) -> (Ink, &'static str) {
 /// The verdict's word and sentence.
 pub(super) fn verdict(judgement: &Judgement, paper: &Paper) -> Vec<Line> {
     let (ink, _) = tone(judgement.verdict);
-    let word = match judgement.verdict {
-        Verdict::InsufficientData => "MORE DATA".to_owned(),
-        other => other.to_string(),
-    };
-    labelled(&word, ink, &judgement.sentence, Ink::Strong, paper)
+    led("verdict", (ink, &judgement.verdict.to_string()), &judgement.sentence, Ink::Strong, paper)
+}
+
+/// How much of the evidence is shown: what can go first where there is little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    /// Every metric with its sentence.
+    Enough,
+    /// Every metric in a line.
+    Tight,
+    /// Those that keep it from going on; the others are counted.
+    Scarce,
 }
 
 /// A line per metric: the ratio with its interval, the evidence against and for it as bars.
-pub(super) fn findings(judgement: &Judgement, advisory: &[MetricName], paper: &Paper) -> Vec<Line> {
+pub(super) fn findings(
+    judgement: &Judgement,
+    advisory: &[MetricName],
+    room: Room,
+    paper: &Paper,
+) -> Vec<Line> {
     let columns = Columns::for_paper(paper);
     let mut lines = Vec::new();
+    let decides = |finding: &MetricFinding| !advisory.contains(&finding.metric);
+    let is_quiet = |finding: &MetricFinding| !decides(finding) || finding.verdict == Verdict::Proceed;
+    let quiet = judgement.findings.iter().filter(|finding| is_quiet(finding)).count() as u64;
+    // One in a line of its own takes no more room than to be counted.
+    let folded = if room == Room::Scarce && quiet > 1 { quiet } else { 0 };
     for finding in &judgement.findings {
-        let decides = !advisory.contains(&finding.metric);
-        lines.push(row(finding, decides, &columns));
-        if decides && finding.verdict != Verdict::Proceed && !judgement.sentence.contains(&finding.sentence) {
+        if folded > 0 && is_quiet(finding) {
+            continue;
+        }
+        lines.push(row(finding, decides(finding), &columns));
+        let told = judgement.sentence.contains(&finding.sentence);
+        if !is_quiet(finding) && !told && room == Room::Enough {
             lines.extend(labelled("", Ink::Faint, &said(finding), Ink::Faint, paper));
         }
+    }
+    if !lines.is_empty() {
+        lines.insert(0, columns.head(judgement));
+    }
+    if folded > 0 {
+        let (one, many) =
+            if lines.is_empty() { ("metric", "metrics") } else { ("more metric", "more metrics") };
+        let text = format!("{} without a finding: see `taxiway explain`", counted(folded, one, many));
+        lines.push(Line::new().plain(" ").put(Ink::Good, "✔").plain(" ").put(Ink::Faint, &text));
     }
     lines
 }
@@ -68,19 +100,31 @@ struct Columns {
 }
 
 impl Columns {
-    /// 80 columns have room for bars of five cells, 120 for more.
+    /// 80 columns have room for bars of six cells, 120 for more.
     fn for_paper(paper: &Paper) -> Self {
-        Self { against: 42, bar: ((paper.columns().saturating_sub(70)) / 2).clamp(5, 20) }
+        Self { against: 45, bar: ((paper.columns().saturating_sub(68)) / 2).clamp(6, 20) }
+    }
+
+    /// Where the second bar begins: after the first and its figure.
+    fn excluded(&self) -> usize {
+        self.against + self.bar + 9
+    }
+
+    fn head(&self, judgement: &Judgement) -> Line {
+        let line = Line::new().to(3).put(Ink::Faint, "metric").right(26, Ink::Faint, "ratio");
+        let line = line.plain(" ").put(Ink::Faint, "(95%)").to(self.against).put(Ink::Faint, "against it");
+        let excludes = judgement.findings.iter().any(|finding| finding.for_milli.is_some());
+        if excludes { line.to(self.excluded()).put(Ink::Faint, "for it") } else { line }
     }
 }
 
 fn row(finding: &MetricFinding, decides: bool, columns: &Columns) -> Line {
     let (ink, mark) = if decides { tone(finding.verdict) } else { (Ink::Faint, "·") };
-    let name: String = finding.metric.as_str().chars().take(14).collect();
-    let mut line = Line::new().plain(" ").put(ink, mark).plain(" ").put(Ink::Plain, &name).to(18);
+    let name = shortened(finding.metric.as_str(), NAME_CHARS_MAX);
+    let mut line = Line::new().plain(" ").put(ink, mark).plain(" ").put(Ink::Plain, &name);
     line = match finding.ratio_bp {
-        Some(bp) => line.right(24, Ink::Strong, &ratio(bp)).plain(" ").put(Ink::Faint, &interval(finding)),
-        None => line.right(24, Ink::Faint, "no ratio"),
+        Some(bp) => line.right(26, Ink::Strong, &ratio(bp)).put(Ink::Faint, &interval(finding)),
+        None => line.right(26, Ink::Faint, "-"),
     };
     if let Some(words) = state_words(finding) {
         return line.to(columns.against).put(Ink::Warn, words);
@@ -93,25 +137,31 @@ fn row(finding: &MetricFinding, decides: bool, columns: &Columns) -> Line {
     let percent = share(finding.against_milli, finding.against_needed_milli);
     let (against, words) =
         if finding.shown { (Ink::Bad, "shown".to_owned()) } else { (Ink::Plain, format!("{percent}%")) };
-    line = bar(line.to(columns.against).put(Ink::Faint, "bad "), percent, columns.bar, against).right(
-        columns.against + columns.bar + 10,
-        against,
-        &words,
-    );
+    line = bar(line.to(columns.against), percent, columns.bar, against).plain(" ").put(against, &words);
     let (Some(have), Some(need)) = (finding.for_milli, finding.for_needed_milli) else { return line };
     let percent = share(have, need);
-    let done = percent >= 100;
-    let (good, words) =
-        if done { (Ink::Good, "excluded".to_owned()) } else { (Ink::Plain, format!("{percent}%")) };
-    let start = columns.against + columns.bar + 12;
-    bar(line.to(start).put(Ink::Faint, "good "), percent, columns.bar, good).plain(" ").put(good, &words)
+    let (good, words) = match percent {
+        100.. => (Ink::Good, "enough".to_owned()),
+        _ => (Ink::Plain, format!("{percent}%")),
+    };
+    bar(line.to(columns.excluded()), percent, columns.bar, good).plain(" ").put(good, &words)
 }
 
-fn interval(finding: &MetricFinding) -> String {
+/// A name in at most so many columns.
+pub(super) fn shortened(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// What the ratio may be, as its confidence sequence has it.
+pub(super) fn interval(finding: &MetricFinding) -> String {
+    let end = |bp| ratio(bp).trim_end_matches('x').to_owned();
     match (finding.ratio_from_bp, finding.ratio_to_bp) {
-        (Some(from), Some(to)) => format!("({} to {})", ratio(from), ratio(to)),
-        (Some(from), None) => format!("({} or more)", ratio(from)),
-        (None, Some(to)) => format!("(up to {})", ratio(to)),
+        (Some(from), Some(to)) => format!(" ({} to {})", end(from), end(to)),
+        (Some(from), None) => format!(" ({} or more)", end(from)),
+        (None, Some(to)) => format!(" (up to {})", end(to)),
         (None, None) => String::new(),
     }
 }

@@ -2,11 +2,11 @@
 
 use super::Paper;
 use super::evidence::verdict;
-use super::figures::{clock, counted, latency, rate, span, thousands};
+use super::figures::{clock, counted, latency, rate, running, span, thousands};
 use super::ink::{Ink, Line, draw, labelled};
 use super::metrics::metrics;
 use super::status::{change, word};
-use taxiway_api::{Coming, Explained, Fate, FeedbackView, Flight, Input, SourceState, SourceView};
+use taxiway_api::{Coming, Explained, Fate, FeedbackView, Flight, Input, LogEntry, SourceState, SourceView};
 use taxiway_model::feedback::Kind;
 
 /// Events and pieces of feedback shown where not everything is.
@@ -20,6 +20,10 @@ pub fn explain(explained: &Explained, full: bool, paper: &Paper) -> Vec<String> 
     let judged = explained.judgement.as_ref().filter(|_| explained.status.release.is_some());
     let back = explained.status.release.as_ref().and_then(|flight| flight.returning.as_ref());
     let mut because = explained.sentence.clone();
+    if let Some(judgement) = judged.filter(|judgement| !judgement.sentence.is_empty()) {
+        // Said in full right below.
+        because = because.replace(&judgement.sentence, "more evidence is needed");
+    }
     if let Some(back) = back {
         because = format!("{because}; {}", back.sentence);
     }
@@ -34,8 +38,11 @@ pub fn explain(explained: &Explained, full: bool, paper: &Paper) -> Vec<String> 
         let said = judged.map_or("", |judgement| judgement.sentence.as_str());
         lines.extend(metrics(&explained.metrics, said, full, paper));
     }
-    lines.push(Line::new());
-    lines.extend(around(explained, full, paper));
+    let around = around(explained, full, paper);
+    if !around.is_empty() {
+        lines.push(Line::new());
+        lines.extend(around);
+    }
     if full && !explained.inputs.is_empty() {
         lines.push(Line::new());
         lines.extend(table(&explained.inputs));
@@ -93,7 +100,7 @@ fn fate(coming: &Coming) -> String {
     };
     let when = match coming.in_ms {
         Some(0) => " now".to_owned(),
-        Some(ms) => format!(" in {}", span(ms.div_ceil(1_000) * 1_000)),
+        Some(ms) => format!(" in {}", running(ms.div_ceil(1_000) * 1_000, u64::MAX)),
         None => String::new(),
     };
     let unless = if coming.unless.is_empty() { String::new() } else { format!(" {}", coming.unless) };
@@ -156,7 +163,7 @@ fn sources(sources: &[SourceView], full: bool, paper: &Paper) -> Vec<Line> {
         |state: SourceState| state != SourceState::Answering && (full || state != SourceState::NotAsked);
     for source in sources.iter().filter(|source| told(source.state)) {
         let silent =
-            source.silent_ms.map_or_else(String::new, |ms| format!(" for {}", span(ms / 1_000 * 1_000)));
+            source.silent_ms.map_or_else(String::new, |ms| format!(" for {}", running(ms, u64::MAX)));
         let (ink, state) = match source.state {
             SourceState::Silent => (Ink::Bad, format!("silent{silent}")),
             SourceState::Nothing => (Ink::Warn, format!("answers, and has nothing{silent}")),
@@ -228,8 +235,13 @@ fn led_here(explained: &Explained, full: bool, paper: &Paper) -> Vec<Line> {
         return Vec::new();
     }
     let mut lines = vec![Line::new(), Line::new().plain(" ").put(Ink::Faint, "what led here")];
-    let shown = if full { explained.trail.len() } else { TRAIL.min(explained.trail.len()) };
-    for entry in &explained.trail[explained.trail.len() - shown..] {
+    // Verdicts that were said again with other figures say nothing of how it came here.
+    let last_judged = explained.trail.iter().rposition(|entry| entry.kind == "judged");
+    let told = |at: usize| full || explained.trail[at].kind != "judged" || Some(at) == last_judged;
+    let trail: Vec<&LogEntry> =
+        (0..explained.trail.len()).filter(|at| told(*at)).map(|at| &explained.trail[at]).collect();
+    let shown = if full { trail.len() } else { TRAIL.min(trail.len()) };
+    for entry in &trail[trail.len() - shown..] {
         let time = clock(entry.at, &paper.zone);
         let line = Line::new().plain(" ").put(Ink::Faint, &time).plain("  ").plain(&entry.sentence);
         lines.push(line.put(Ink::Faint, &format!("  log {}", entry.global)));

@@ -3,18 +3,9 @@
 use jiff::tz::TimeZone;
 use taxiway_model::time::{ForPeople, Timestamp};
 
-/// `1234567` as `1,234,567`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
+// As on pages.
+pub(super) use taxiway_report::figures::ratio;
+pub use taxiway_report::figures::thousands;
 
 /// Parts per million as a percentage with three figures that count: `4.98%`, `0.012%`, `0%`.
 pub fn rate(ppm: u64) -> String {
@@ -31,21 +22,11 @@ pub fn rate(ppm: u64) -> String {
 pub fn latency(us: u64) -> String {
     match us {
         0..1_000 => format!("{us}us"),
-        1_000..10_000 => decimal(us, 1_000, 2) + "ms",
-        10_000..100_000 => decimal(us, 1_000, 1) + "ms",
-        100_000..1_000_000 => decimal(us, 1_000, 0) + "ms",
+        1_000..9_995 => decimal(us, 1_000, 2) + "ms",
+        9_995..99_950 => decimal(us, 1_000, 1) + "ms",
+        99_950..999_500 => decimal(us, 1_000, 0) + "ms",
         _ => decimal(us, 1_000_000, 2) + "s",
     }
-}
-
-/// A ratio in basis points: `1.02x`, `12.4x`, `412x`.
-pub(super) fn ratio(bp: u64) -> String {
-    let places = match bp {
-        0..100_000 => 2,
-        100_000..1_000_000 => 1,
-        _ => return thousands((bp + 5_000) / 10_000) + "x",
-    };
-    decimal(bp, 10_000, places) + "x"
 }
 
 /// `n / unit` rounded half up to `places` (at most 3) decimal places.
@@ -61,6 +42,17 @@ pub fn span(ms: u64) -> String {
     match ms {
         1_000..10_000 => decimal(ms, 1_000, 1) + "s",
         _ => ForPeople(ms).to_string(),
+    }
+}
+
+/// The same in whole seconds, for what goes on: `0s`, `3s`, `4m10s`; below a second only what never gets there.
+pub(super) fn running(ms: u64, of_ms: u64) -> String {
+    if of_ms < 1_000 {
+        span(ms)
+    } else if ms < 1_000 {
+        "0s".to_owned()
+    } else {
+        ForPeople(ms).to_string()
     }
 }
 
@@ -98,8 +90,8 @@ mod tests {
             ["0%", "0.012%", "0.10%", "4.98%", "12.3%", "100%"]
         );
         assert_eq!(
-            [850, 1_234, 12_345, 480_400, 2_345_000].map(latency),
-            ["850us", "1.23ms", "12.3ms", "480ms", "2.35s"]
+            [850, 1_234, 12_345, 99_990, 480_400, 2_345_000].map(latency),
+            ["850us", "1.23ms", "12.3ms", "100ms", "480ms", "2.35s"]
         );
         assert_eq!([10_200, 124_000, 4_120_000, 40_000_000].map(ratio), ["1.02x", "12.4x", "412x", "4,000x"]);
         assert_eq!([40, 3_240, 12_000, 250_000].map(span), ["40ms", "3.2s", "12s", "4m10s"]);

@@ -1,7 +1,7 @@
 //! Every stream in one line, what needs a person first.
 
 use super::Paper;
-use super::figures::span;
+use super::figures::{running, span};
 use super::ink::{Ink, Line, draw};
 use super::rail::current_ink;
 use super::status::change;
@@ -120,7 +120,9 @@ fn words(status: &Status) -> String {
 /// A wait in a few words; the whole sentence stands in the stream's own view.
 fn short(on: &WaitingOn) -> String {
     match on {
-        WaitingOn::Bake { have_ms, need_ms } => format!("baking {} of {}", span(*have_ms), span(*need_ms)),
+        WaitingOn::Bake { have_ms, need_ms } => {
+            format!("baking {} of {}", running(*have_ms, *need_ms), running(*need_ms, *need_ms))
+        }
         WaitingOn::Instances { version, ready, need, .. } => format!("{version}: {ready} of {need} ready"),
         WaitingOn::Evidence { left_ms: Some(ms), .. } => format!("needs evidence, about {}", span(*ms)),
         WaitingOn::Evidence { left_ms: None, .. } => "needs evidence".to_owned(),
@@ -141,7 +143,7 @@ fn at_rest(status: &Status) -> String {
         return format!("held: {why}");
     }
     match status.stable_since {
-        Some(since) => format!("stable for {}", span(status.at.since_ms(since) / 1_000 * 1_000)),
+        Some(since) => format!("stable for {}", running(status.at.since_ms(since), u64::MAX)),
         None => "nothing released yet".to_owned(),
     }
 }

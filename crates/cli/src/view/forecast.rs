@@ -4,7 +4,7 @@ use super::Paper;
 use super::figures::{latency, rate, ratio, thousands};
 use super::ink::{Ink, Line, draw, labelled};
 use std::fmt::Write as _;
-use taxiway_model::forecast::{Forecast, StepForecast, Traffic};
+use taxiway_model::forecast::{Forecast, FreshPrice, StepForecast, Traffic};
 use taxiway_model::time::ForPeople;
 
 /// The table of steps with what it reckons with, its legend, and the warnings.
@@ -20,7 +20,8 @@ pub fn forecast(forecast: &Forecast, paper: &Paper) -> Vec<String> {
     let heads =
         ["step", "weight", "time", "canary", "errors", "slower", "harm", "passes", &within, "or with"];
     let mut rows: Vec<[String; 10]> = vec![heads.map(str::to_owned)];
-    rows.extend(forecast.steps.iter().map(row));
+    let failing = forecast.traffic.as_ref().is_some_and(|traffic| traffic.base_ppm > 0);
+    rows.extend(forecast.steps.iter().map(|step| row(step, failing)));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     for (at, row) in rows.iter().enumerate() {
@@ -47,6 +48,14 @@ pub fn forecast(forecast: &Forecast, paper: &Paper) -> Vec<String> {
         });
         let text = format!("endpoints on the first step: {}", each.collect::<Vec<_>>().join(", "));
         lines.extend(labelled("", Ink::Plain, &text, Ink::Plain, paper));
+    }
+    if !forecast.fresh.is_empty() {
+        lines.push(Line::new());
+        let text = "the canary is compared with fresh instances of the running version alone: its price, and what comparing with all that runs would take instead";
+        lines.extend(labelled("price", Ink::Strong, text, Ink::Plain, paper));
+        for step in &forecast.fresh {
+            lines.extend(labelled("", Ink::Plain, &price(step, &wanted), Ink::Plain, paper));
+        }
     }
     for warning in &forecast.warnings {
         lines.extend(labelled("warning", Ink::Warn, warning, Ink::Plain, paper));
@@ -85,11 +94,13 @@ fn reckoned_with(traffic: &Traffic) -> String {
     text
 }
 
-fn row(step: &StepForecast) -> [String; 10] {
+fn row(step: &StepForecast, failing: bool) -> [String; 10] {
     let none = |compared: bool| if compared { "never" } else { "-" }.to_owned();
     let time = |ms: Option<u64>| ms.map_or_else(|| none(step.compared), |ms| ForPeople(ms).to_string());
     let errors = match (step.detectable_ppm, step.detectable_bp) {
-        (Some(ppm), Some(bp)) => format!("{} ({})", rate(ppm), ratio(bp)),
+        // Of a baseline that never fails there is no multiple.
+        (Some(ppm), Some(bp)) if failing => format!("{} ({})", rate(ppm), ratio(bp)),
+        (Some(ppm), _) => rate(ppm),
         _ => none(step.compared),
     };
     [
@@ -102,12 +113,35 @@ fn row(step: &StepForecast) -> [String; 10] {
         step.harm_requests.map_or_else(|| "-".to_owned(), thousands),
         match step.exclude_ms {
             None => "-".to_owned(),
-            Some(0) => "at once".to_owned(),
+            Some(..1_000) => "at once".to_owned(),
             Some(ms) => ForPeople(ms).to_string(),
         },
         time(step.wanted_ms),
         step.wanted_weight.map_or_else(|| none(step.compared), |weight| weight.to_string()),
     ]
+}
+
+/// The price of a fresh baseline on a step, in words.
+fn price(step: &FreshPrice, wanted: &str) -> String {
+    let plural = if step.instances == 1 { "" } else { "s" };
+    let time = |ms: Option<u64>| ms.map_or_else(|| "never".to_owned(), |ms| ForPeople(ms).to_string());
+    let found = |bp: Option<u64>| bp.map_or_else(|| "nothing".to_owned(), ratio);
+    let mut text = format!(
+        "{}: {} more instance{plural} with {} of the traffic",
+        step.name, step.instances, step.weight
+    );
+    let [fresh, all] = step.detectable_bp;
+    let _ = write!(text, "; finds {} (else {})", found(fresh), found(all));
+    if let [Some(fresh), Some(all)] = step.exclude_ms {
+        let _ = write!(text, "; passes after {} (else {})", ForPeople(fresh), ForPeople(all));
+    }
+    let [fresh, all] = step.wanted_ms;
+    let _ = write!(text, "; {wanted} in {} (else {})", time(fresh), time(all));
+    if let [Some(fresh), Some(all @ 1..)] = step.wanted_ms {
+        let tenths = fresh.saturating_mul(10) / all;
+        let _ = write!(text, ", {}.{} times as long", tenths / 10, tenths % 10);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -137,6 +171,14 @@ mod tests {
             wanted_bp: 20_000,
             steps: vec![step("canary-5", 5, true), step("full", 100, false)],
             endpoints: Vec::new(),
+            fresh: vec![FreshPrice {
+                name: "canary-5".to_owned(),
+                instances: 1,
+                weight: WeightBp::percent(5),
+                detectable_bp: [Some(52_000), Some(37_200)],
+                exclude_ms: [Some(266_000), Some(133_000)],
+                wanted_ms: [Some(6_442_000), Some(3_221_000)],
+            }],
             warnings: vec!["step canary-5 is \u{1b}[31mred".to_owned()],
         };
         let lines = forecast(&seen, &Paper::new(100, false));
@@ -147,6 +189,9 @@ mod tests {
         canary-5      5%    5m   1,500  1.86% (3.72x)       -    24   2m13s  53m41s    never
         full        100%    5m   1,500              -       -     -       -       -        -
         ");
+        let all = lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let price = "canary-5: 1 more instance with 5% of the traffic; finds 5.20x (else 3.72x); passes after 4m26s (else 2m13s); 2x in 1h47m (else 53m41s), 2.0 times as long";
+        assert!(all.contains(price), "{all}");
         assert!(lines.last().unwrap().contains("warning") && !lines.join("").contains('\u{1b}'));
     }
 }

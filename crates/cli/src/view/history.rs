@@ -82,10 +82,15 @@ pub(super) fn ended(entry: &HistoryEntry) -> (Ink, String) {
         Some(Outcome::Failed) => (Ink::Bad, format!("failed: {}", entry.sentence)),
         Some(Outcome::RolledBack) => {
             let detect = entry.detect_ms.map(|ms| format!(", detected in {}", span(ms))).unwrap_or_default();
-            let shift = entry.shift_ms.map(|ms| format!(", shifted in {}", span(ms))).unwrap_or_default();
+            let shift = entry.shift_ms.map(|ms| format!(", shifted {}", within(ms))).unwrap_or_default();
             (Ink::Bad, format!("rolled back{detect}{shift}"))
         }
     }
+}
+
+/// How long it took, where it may have been too short to be measured.
+pub(super) fn within(ms: u64) -> String {
+    if ms == 0 { "in less than 1ms".to_owned() } else { format!("in {}", span(ms)) }
 }
 
 /// What the users of a canary paid that did not become the new version; empty for one that did.

@@ -165,11 +165,24 @@ pub(super) fn labelled(label: &str, label_ink: Ink, text: &str, ink: Ink, paper:
     lines
 }
 
+/// As [`labelled`], the text led by a word in an ink of its own.
+pub(super) fn led(label: &str, lead: (Ink, &str), text: &str, ink: Ink, paper: &Paper) -> Vec<Line> {
+    let (lead_ink, word) = lead;
+    let mut lines = labelled(label, Ink::Faint, &format!("{word} {text}"), ink, paper);
+    if let Some((_, first)) = lines.first_mut().and_then(|line| line.pieces.pop()) {
+        let rest = first.strip_prefix(word).unwrap_or_default().to_owned();
+        let line = std::mem::take(&mut lines[0]);
+        let line = Line { width: LABEL_COLUMNS, ..line };
+        lines[0] = line.put(lead_ink, word).put(ink, &rest);
+    }
+    lines
+}
+
 /// Columns of the labels at the left.
 pub(super) const LABEL_COLUMNS: usize = 11;
 
 /// Breaks a text at blanks so that no line is longer than `room`, unless a word is.
-pub(super) fn broken(text: &str, room: usize) -> Vec<String> {
+pub fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a line");

@@ -1,12 +1,12 @@
 //! Every metric of a plan, for whoever asks why.
 
 use super::Paper;
-use super::evidence::{state_words, tone};
+use super::evidence::{interval, shortened, state_words, tone};
 use super::figures::{latency, rate, ratio, thousands};
 use super::ink::{Ink, Line, broken, clean};
 use taxiway_api::MetricView;
 use taxiway_model::policy::Measure;
-use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
+use taxiway_model::verdict::{SideFinding, Verdict};
 
 /// Where the words under a metric begin.
 const INDENT: usize = 5;
@@ -40,7 +40,7 @@ fn row(view: &MetricView) -> Line {
         Some(finding) => tone(finding.verdict),
         None => (Ink::Faint, "○"),
     };
-    let name: String = view.name.as_str().chars().take(16).collect();
+    let name = shortened(view.name.as_str(), 16);
     let line = Line::new().plain(" ").put(ink, mark).plain(" ").put(Ink::Strong, &name);
     let Some(finding) = &view.finding else {
         let when = match &view.begins {
@@ -110,17 +110,6 @@ fn short(n: u64) -> String {
         0..100_000 => thousands(n),
         100_000..10_000_000 => format!("{}k", thousands(n / 1_000)),
         _ => format!("{}M", thousands(n / 1_000_000)),
-    }
-}
-
-fn interval(finding: &MetricFinding) -> String {
-    match (finding.ratio_from_bp, finding.ratio_to_bp) {
-        (Some(from), Some(to)) => {
-            format!(" ({} to {})", ratio(from).trim_end_matches('x'), ratio(to).trim_end_matches('x'))
-        }
-        (Some(from), None) => format!(" ({} or more)", ratio(from).trim_end_matches('x')),
-        (None, Some(to)) => format!(" (up to {})", ratio(to).trim_end_matches('x')),
-        (None, None) => String::new(),
     }
 }
 

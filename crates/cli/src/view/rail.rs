@@ -1,7 +1,7 @@
 //! The step rail: what is behind, where it is, what is ahead.
 
 use super::Paper;
-use super::figures::span;
+use super::figures::running;
 use super::ink::{Ink, Line};
 use taxiway_api::{Flight, State, StepState, StepView};
 
@@ -49,12 +49,16 @@ fn below(step: &StepView) -> String {
     if step.header {
         text.push_str(" +users");
     }
+    if !step.fresh.is_zero() {
+        text = format!("{text} +{} fresh", step.fresh);
+    }
     if step.mirror.bp() > 0 {
         text = format!("{text} +{} copied", step.mirror);
     }
     match step.state {
         StepState::Current if step.bake_ms > 0 => {
-            text = format!("{text}  {}/{}", span(step.baked_ms.min(step.bake_ms)), span(step.bake_ms));
+            let of = step.bake_ms;
+            text = format!("{text}  {} of {}", running(step.baked_ms.min(of), of), running(of, of));
         }
         StepState::Ahead if step.approval => text.push_str(" asks"),
         _ => {}

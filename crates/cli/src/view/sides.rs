@@ -1,5 +1,6 @@
 //! Canary beside baseline, over the same seconds.
 
+use super::evidence::shortened;
 use super::figures::{latency, rate, thousands};
 use super::ink::{Ink, LABEL_COLUMNS, Line};
 use taxiway_api::{Flight, Side};
@@ -31,7 +32,7 @@ pub(super) fn sides(flight: &Flight) -> Vec<Line> {
 }
 
 fn row(label: &str, side: &Side, other: Option<&Side>) -> Line {
-    let name = shortened(side.version.as_str());
+    let name = shortened(&side.version.for_people(), NAME_CHARS_MAX);
     let figure = |value: Option<u64>, shown: fn(u64) -> String| value.map_or("-".to_owned(), shown);
     let errors = figure(side.error_ppm, rate);
     let latencies = [side.p50_us, side.p95_us, side.p99_us].map(|us| figure(us, latency));
@@ -51,13 +52,6 @@ fn row(label: &str, side: &Side, other: Option<&Side>) -> Line {
     }
     let ready_ink = if side.ready < side.wanted { Ink::Warn } else { Ink::Plain };
     line.right(ENDS[5], ready_ink, &format!("{}/{}", side.ready, side.wanted))
-}
-
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= NAME_CHARS_MAX {
-        return name.to_owned();
-    }
-    name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 /// Twice the baseline's rate and above one in a thousand draws the eye.

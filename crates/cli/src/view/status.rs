@@ -1,8 +1,8 @@
 //! One stream in full: what a person watches while a release runs.
 
-use super::evidence::{findings, verdict};
+use super::evidence::{Room, findings, verdict};
 use super::explain::{coming, tally};
-use super::figures::{clock, counted, span};
+use super::figures::{clock, counted, running, span};
 use super::ink::{Ink, LABEL_COLUMNS, Line, draw, labelled};
 use super::rail::{current_ink, rail};
 use super::sides::sides;
@@ -15,15 +15,23 @@ use taxiway_model::plan::Purpose;
 use taxiway_model::time::Timestamp;
 
 /// The stream: step rail, traffic bar, canary beside baseline, verdict with evidence, and the
-/// sentence that says what it waits for.
+/// sentence that says what it waits for. On a small screen that is what stays: the metrics that are
+/// well go first.
 pub fn status(status: &Status, paper: &Paper) -> Vec<String> {
-    let mut lines = header(status, paper);
-    match &status.release {
-        Some(flight) => lines.extend(in_flight(flight, paper)),
-        None => lines.extend(at_rest(status, paper)),
+    let mut drawn = Vec::new();
+    for room in [Room::Enough, Room::Tight, Room::Scarce] {
+        let mut lines = header(status, paper);
+        match &status.release {
+            Some(flight) => lines.extend(in_flight(flight, room, paper)),
+            None => lines.extend(at_rest(status, paper)),
+        }
+        lines.extend(troubles(status, paper));
+        drawn = draw(lines, paper);
+        if paper.has_room_for(drawn.len()) {
+            break;
+        }
     }
-    lines.extend(troubles(status, paper));
-    draw(lines, paper)
+    drawn
 }
 
 /// A release's state in a word.
@@ -72,10 +80,10 @@ fn header(status: &Status, paper: &Paper) -> Vec<Line> {
 
 fn age(flight: &Flight, now: Timestamp) -> String {
     let since = flight.timings.started_at.unwrap_or(flight.timings.accepted_at);
-    format!("  {}", span(now.since_ms(since) / 1_000 * 1_000))
+    format!("  {}", running(now.since_ms(since), u64::MAX))
 }
 
-fn in_flight(flight: &Flight, paper: &Paper) -> Vec<Line> {
+fn in_flight(flight: &Flight, room: Room, paper: &Paper) -> Vec<Line> {
     let mut lines = rail(flight, paper);
     lines.push(Line::new());
     lines.extend(traffic(flight, paper));
@@ -87,7 +95,7 @@ fn in_flight(flight: &Flight, paper: &Paper) -> Vec<Line> {
     if let Some(judgement) = &flight.judgement {
         lines.push(Line::new());
         lines.extend(verdict(judgement, paper));
-        lines.extend(findings(judgement, &flight.advisory, paper));
+        lines.extend(findings(judgement, &flight.advisory, room, paper));
     }
     lines.push(Line::new());
     lines.extend(waiting(flight, paper));
@@ -111,16 +119,18 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
         };
         lines.extend(labelled("back", Ink::Bad, &format!("{why}; {done}"), Ink::Strong, paper));
         let times = [("detected", flight.timings.detect_ms), ("shifted", flight.timings.shift_ms)];
-        let times: Vec<_> =
-            times.iter().filter_map(|(word, ms)| ms.map(|ms| format!("{word} in {}", span(ms)))).collect();
+        let times: Vec<_> = times
+            .iter()
+            .filter_map(|(word, ms)| ms.map(|ms| format!("{word} {}", history::within(ms))))
+            .collect();
         if !times.is_empty() {
             lines.push(Line::new().to(LABEL_COLUMNS).put(Ink::Faint, &times.join(", ")));
         }
     }
+    let judged = flight.judgement.as_ref().map_or("", |judgement| judgement.sentence.as_str());
+    let told = |sentence: &str| !sentence.is_empty() && judged.contains(sentence);
     for hold in &flight.holds {
-        let judged = flight.judgement.as_ref().map_or("", |judgement| judgement.sentence.as_str());
-        let said = !hold.sentence.is_empty() && judged.contains(&hold.sentence);
-        let text = if said { "for you, because of this verdict" } else { &hold.sentence };
+        let text = if told(&hold.sentence) { "for you, because of this verdict" } else { &hold.sentence };
         lines.extend(labelled("waits", Ink::Warn, text, Ink::Strong, paper));
     }
     let mut label = if flight.holds.is_empty() { "waiting" } else { "" };
@@ -129,7 +139,15 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
             WaitingOn::Person { sentence, command }
                 if flight.holds.iter().any(|hold| &hold.sentence == sentence) =>
             {
-                format!("answer: {command}")
+                command.clone()
+            }
+            WaitingOn::Evidence { sentence, left_ms } if told(sentence) => match left_ms {
+                Some(ms) => format!("for more evidence: about {} at this traffic", running(*ms, u64::MAX)),
+                None => "for more evidence".to_owned(),
+            },
+            WaitingOn::Bake { have_ms, need_ms } => {
+                let (have, need) = (running(*have_ms, *need_ms), running(*need_ms, *need_ms));
+                format!("baking: {have} of {need} with fresh evidence")
             }
             other => other.to_string(),
         };
@@ -157,7 +175,7 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
 fn at_rest(status: &Status, paper: &Paper) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(since) = status.stable_since {
-        let text = span(status.at.since_ms(since) / 1_000 * 1_000);
+        let text = running(status.at.since_ms(since), u64::MAX);
         lines.push(
             Line::new().plain(" ").put(Ink::Faint, "stable").to(LABEL_COLUMNS).plain(&format!("for {text}")),
         );
@@ -190,8 +208,7 @@ fn troubles(status: &Status, paper: &Paper) -> Vec<Line> {
         lines.extend(labelled("silent", Ink::Bad, silent, Ink::Plain, paper));
     }
     if let Some(why) = &status.held {
-        let text =
-            format!("nothing automatic happens here: {why}; `taxiway resume {}` frees it", status.service);
+        let text = format!("nothing automatic happens here: {why}; `taxiway resume` frees it");
         lines.extend(labelled("held", Ink::Warn, &text, Ink::Plain, paper));
     }
     for queued in &status.queued {

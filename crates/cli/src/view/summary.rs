@@ -35,7 +35,9 @@ pub fn summary(releases: &[HistoryEntry], log: &str, next: &[(&str, &str)], pape
         }
     }
     if !log.is_empty() {
-        lines.push(Line::new());
+        if !lines.is_empty() {
+            lines.push(Line::new());
+        }
         lines.push(Line::new().plain(" ").put(Ink::Faint, "the log is in").plain(" ").plain(log));
     }
     if !next.is_empty() {

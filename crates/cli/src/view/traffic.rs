@@ -4,6 +4,7 @@ use super::Paper;
 use super::figures::span;
 use super::ink::{Ink, LABEL_COLUMNS, Line};
 use taxiway_api::{Flight, StepState};
+use taxiway_model::weight::WeightBp;
 
 /// A share of `cells` in cells: nothing only for nothing, everything only for everything.
 pub(super) fn filled(part: u64, whole: u64, cells: usize) -> usize {
@@ -27,15 +28,25 @@ pub(super) fn traffic(flight: &Flight, paper: &Paper) -> Vec<Line> {
         let text = format!("unknown: the router does not answer; last asked for {}", flight.weight_intended);
         return vec![label.put(Ink::Warn, &text)];
     };
-    let words = format!("{weight} {canary}, {} {baseline}", weight.rest());
+    let fresh = flight.fresh;
+    let rest = WeightBp::new(weight.rest().bp().saturating_sub(fresh.bp())).unwrap_or_default();
+    let beside = if fresh.is_zero() { String::new() } else { format!("{fresh} fresh {baseline}, ") };
+    let others = if rest.is_zero() && !fresh.is_zero() {
+        format!(", {fresh} fresh {baseline}")
+    } else {
+        format!(", {beside}{rest} {baseline}")
+    };
+    let words = format!("{weight} {canary}{others}");
     let cells = paper.columns().saturating_sub(LABEL_COLUMNS + words.chars().count() + 3).clamp(10, 60);
     let new = filled(u64::from(weight.bp()), 10_000, cells);
+    let young = filled(u64::from(fresh.bp()), 10_000, cells).min(cells - new);
     let bar = label
         .put(Ink::Active, &"█".repeat(new))
-        .put(Ink::Faint, &"░".repeat(cells - new))
+        .plain(&"▒".repeat(young))
+        .put(Ink::Faint, &"░".repeat(cells - new - young))
         .plain("  ")
         .put(Ink::Active, &format!("{weight} {canary}"))
-        .plain(&format!(", {} {baseline}", weight.rest()));
+        .plain(&others);
     let mut lines = vec![bar];
     let mut notes = Vec::new();
     if weight != flight.weight_intended {
