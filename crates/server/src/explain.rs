@@ -195,7 +195,8 @@ fn judged(flight: &Flight, inputs: &mut Vec<Input>) {
         None,
         &windows,
     ));
-    let Some(judgement) = &flight.judgement else { return };
+    // On record is when the message last changed; the figures are of now.
+    let Some(judgement) = judged_now(flight) else { return };
     let verdict = format!("{}: {}", judgement.verdict, judgement.sentence);
     inputs.push(input("verdict", verdict, String::new(), None, &format!("judge {}", judgement.judge)));
     for finding in &judgement.findings {
@@ -257,7 +258,9 @@ fn next(state: &Environment, status: &Status) -> Vec<NextStep> {
         steps.push(step("taxiway promote", format!("{} gets {} now", following.name, following.weight)));
         steps.push(step("taxiway promote --full", "everything goes to the new version at once".to_owned()));
     }
-    steps.push(step("taxiway pause", "it stays where it is".to_owned()));
+    if !flight.holds.contains(&Hold::Paused) {
+        steps.push(step("taxiway pause", "it stays where it is".to_owned()));
+    }
     if let Some(baseline) = &flight.plan.baseline {
         steps.push(step("taxiway abort", format!("{baseline} serves everything again, at once")));
     }
