@@ -52,7 +52,7 @@ pub fn report(report: &Report) -> String {
     for metric in &report.metrics {
         of_metric(&mut main, report, metric);
     }
-    if let Some(chart) = chart::exposure(report) {
+    if let Some(chart) = chart::exposure(report).filter(|_| report.exposure.requests > 0) {
         let _ =
             write!(main, "<section><h2>Exposure</h2><div class=\"charts\">{}</div></section>", card(&chart));
     }
