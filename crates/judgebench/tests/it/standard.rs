@@ -59,7 +59,8 @@ fn a_broken_promise_is_told() {
     let found = |behaviour, bad: &Course, count: usize| {
         let mut courses = vec![bad.clone(); count];
         courses.resize(100, course(End::Released(1), false));
-        let row = Row { plan: Plan::Hour, service: Service::Plain(0.01), rps: 10.0, canary: ("x", behaviour) };
+        let row =
+            Row { plan: Plan::Hour, service: Service::Plain(0.01), rps: 10.0, canary: ("x", behaviour) };
         Found { row, courses, peers: Vec::new() }.broken()
     };
     let back = course(End::RolledBack(1), false);
