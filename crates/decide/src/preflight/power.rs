@@ -13,6 +13,10 @@ use taxiway_stats::preflight::{self, KAPPA_LATE, KAPPA_PLAIN};
 /// Wanted probability of detection.
 const POWER: f64 = 0.9;
 
+/// Probability with which a healthy canary must have excluded what it must, for the pre-flight to be silent: whoever is
+/// told nothing is stuck on a person in one release of a hundred at most.
+const EXCLUSION_POWER: f64 = 0.99;
+
 /// Beyond this nobody waits: a century, in milliseconds.
 const NEVER_MS: f64 = 3.2e12;
 
@@ -55,6 +59,8 @@ pub(super) struct Power<'a> {
     errors: Option<&'a MetricPolicy>,
     latency: Option<&'a MetricPolicy>,
     traffic: preflight::Traffic,
+    /// Two standard errors of the base, where it was seen and not given.
+    base_error: f64,
     phi: f64,
     slow_phi: f64,
     tau: f64,
@@ -83,6 +89,11 @@ impl<'a> Power<'a> {
                 // A service without a failure still has the slack's worth of noise that the test
                 // must see through.
                 base: (traffic.base_ppm as f64 / 1e6).max((slack / 10.0).max(1e-6)),
+            },
+            base_error: if all.requests > 0 {
+                2.0 * (all.errors() as f64 + 1.0).sqrt() / all.requests as f64
+            } else {
+                0.0
             },
             phi: (traffic.error_dispersion_milli as f64 / 1e3).max(1.0),
             slow_phi: (traffic.slow_dispersion_milli as f64 / 1e3).max(1.0),
@@ -220,7 +231,14 @@ impl<'a> Power<'a> {
 
     fn exclusion_test(&self, tolerated: f64, phi: f64) -> preflight::Plan {
         let beta = f64::from(self.plan.analysis.false_pass_ppm.clamp(1, 999_999)) / 1e6;
-        preflight::Plan { alpha: beta, power: POWER, kappa: KAPPA_PLAIN, tolerated, weight: 1.0, phi }
+        preflight::Plan {
+            alpha: beta,
+            power: EXCLUSION_POWER,
+            kappa: KAPPA_PLAIN,
+            tolerated,
+            weight: 1.0,
+            phi,
+        }
     }
 
     fn error_exclusion(&self, metric: &MetricPolicy, share: f64, ratio: f64) -> f64 {
@@ -232,8 +250,9 @@ impl<'a> Power<'a> {
         let quiet = preflight::quiet_requests(test.alpha * QUIET_WEALTH, delta.max(1e-9)) / of_canary;
         let quiet = if self.traffic.base * quiet * of_canary < 0.5 { quiet } else { f64::INFINITY };
         let own = own_rate(ratio, self.known).map_or(f64::INFINITY, |(rate, weight)| {
-            let base = self.traffic.base;
-            preflight::own_rate_requests(test.alpha, POWER, base, rate, weight, self.phi) / of_canary
+            let base = self.traffic.base + self.base_error;
+            preflight::own_rate_requests(test.alpha, EXCLUSION_POWER, base, rate, weight, self.phi)
+                / of_canary
         });
         by_errors.min(quiet).min(own)
     }

@@ -320,7 +320,7 @@ fn steps_that_see_nothing_are_warned_of_or_refused_with_what_to_change() {
     accepted v2
     started shop-live-2
     normal profile of 600 s
-    warned: step canary-10 (10%) is blind: its 3 canary requests are too few to be sure of finding even total failure; step canary-10 (10%) may have to ask a person: at 1.0 requests/s a healthy canary needs about 12h28m to exclude what it must, and has 1m30s; give it more weight, bake it longer, or ask less of it (`analysis.exclude`); step canary-50 (50%) is blind: its 15 canary requests are too few to be sure of finding even total failure
+    warned: step canary-10 (10%) is blind: its 3 canary requests are too few to be sure of finding even total failure; step canary-10 (10%) may have to ask a person: at 1.0 requests/s a healthy canary needs about 12h47m to exclude what it must, and has 1m30s; give it more weight, bake it longer, or ask less of it (`analysis.exclude`); step canary-50 (50%) is blind: its 15 canary requests are too few to be sure of finding even total failure
     step 0
     instances v1x2 v2x1
     split v1 | v2 10%
