@@ -76,9 +76,19 @@ pub(crate) fn argo_policy(name: &str, most: f64, figure: Signal) -> Policy {
         provider: "prometheus".to_owned(),
         address: None,
         query: None,
+        is_range: false,
+        json_path: None,
+        command: Vec::new(),
         at: (1, 1),
     };
-    let template = Template { name: name.to_owned(), metrics: vec![metric], includes: Vec::new() };
+    let template = Template {
+        name: name.to_owned(),
+        metrics: vec![metric],
+        includes: Vec::new(),
+        is_cluster: false,
+        retention: Vec::new(),
+        open: BTreeMap::new(),
+    };
     Policy::Argo(Analysis::new(template, &BTreeMap::from([("figure".to_owned(), figure)])).0)
 }
 
@@ -113,6 +123,9 @@ pub(crate) fn flagger_policy(
         weights: Vec::new(),
         checks: vec![check],
         webhooks: Vec::new(),
+        is_mirrored: false,
+        others: Vec::new(),
+        strategy: flagger::canary::Strategy::Weights,
     };
     Policy::Flagger(flagger::Analysis::new(canary, figures).0)
 }
