@@ -160,6 +160,12 @@ impl Scene {
         }
     }
 
+    /// Whether it is worth waiting for what happens when nobody answers: an instance that runs out of memory again and
+    /// again is a crash loop.
+    pub(super) fn goes_on_without_a_person(&self) -> bool {
+        self.scenario == Some(Scenario::Leak)
+    }
+
     /// Takes down what all versions depend on, a while from now.
     pub(super) fn outage_after(&self, wait: Duration) {
         let file = self.dependency();
