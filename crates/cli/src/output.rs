@@ -78,7 +78,11 @@ pub(crate) fn say(text: &str) {
 pub(crate) fn say_broken(text: &str) {
     let size = if std::io::stderr().is_terminal() { crossterm::terminal::size().ok() } else { None };
     match size {
-        Some((columns, _)) => view::broken(text, usize::from(columns)).iter().for_each(|line| say(line)),
+        Some((columns, _)) => {
+            for line in view::broken(text, usize::from(columns)) {
+                say(&line);
+            }
+        }
         None => say(text),
     }
 }

@@ -10,6 +10,7 @@ mod fresh;
 mod returning;
 mod step;
 
+pub use evidence::affordable_harm;
 pub use step::HOLD_SETTLES_MS;
 
 use crate::environment::{Environment, to_baseline};

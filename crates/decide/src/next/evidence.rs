@@ -18,6 +18,10 @@ use taxiway_model::weight::WeightBp;
 /// Closes a window when it is due. Where a window ends depends on totals and time, never on how
 /// many requests were bad: otherwise the test would not be valid.
 pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, draft: &mut Draft) {
+    if let Some(window) = late(situation, flight) {
+        draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
+        return;
+    }
     let Some(traffic) = situation.seen.traffic.known() else { return };
     let span_ms = traffic.since_window_ms;
     let (canary, baseline) = sides(situation, flight, traffic);
@@ -39,6 +43,24 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         return;
     }
     draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
+}
+
+/// What sources had measured of the step before and tell only now: it is weighed with the share that
+/// step gave, and mixed with nothing of this one.
+fn late(situation: &Situation<'_>, flight: &Flight) -> Option<Window> {
+    let status = situation.seen.metrics.as_ref().and_then(Observed::known)?;
+    let (step, samples) = status.late.clone().filter(|(step, _)| flight.step > Some(*step))?;
+    Some(Window {
+        number: flight.evidence.windows() + 1,
+        step,
+        span_ms: 0,
+        warm_up: false,
+        canary: Classes::default(),
+        baseline: Classes::default(),
+        fresh: situation.state.routes.split.fresh,
+        metrics: samples,
+        gauges: Gauges::default(),
+    })
 }
 
 /// What metrics by query have shown; nothing while their source is silent.
@@ -181,17 +203,21 @@ fn short_of_evidence(situation: &Situation<'_>, flight: &Flight) -> Hold {
 
 /// Too little evidence after the extension: more traffic where the harm budget allows it, else a person.
 fn ask(flight: &Flight, index: u16, sentence: &str, draft: &mut Draft) {
-    if let Some(budget) = flight.plan.analysis.harm_budget_requests {
-        let harm = expected_harm(flight, index);
-        if harm <= budget && !flight.on_last_step() {
-            let sentence = format!(
-                "{sentence}; more traffic may cost up to {harm} failed requests of the {budget} allowed"
-            );
-            draft.events.push(Event::EvidenceWaived { step: index, sentence });
-            return;
-        }
+    if let Some([harm, budget]) = affordable_harm(flight, index) {
+        let sentence =
+            format!("{sentence}; more traffic may cost up to {harm} failed requests of the {budget} allowed");
+        draft.events.push(Event::EvidenceWaived { step: index, sentence });
+        return;
     }
     draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence: sentence.to_owned() });
+}
+
+/// Failed requests that more traffic may cost, and those allowed, where too little evidence is answered by more
+/// traffic: within the harm budget, and where there is a next step.
+pub fn affordable_harm(flight: &Flight, index: u16) -> Option<[u64; 2]> {
+    let budget = flight.plan.analysis.harm_budget_requests?;
+    let harm = expected_harm(flight, index);
+    (harm <= budget && !flight.on_last_step()).then_some([harm, budget])
 }
 
 /// Failed requests the next step may cost if the canary is as bad as has not been excluded: what it

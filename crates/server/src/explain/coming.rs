@@ -78,8 +78,19 @@ fn on_step(
                 list.push(coming(on, "when there is enough evidence", enough));
             }
             if enough.is_none_or(|enough| enough > asks_ms) {
-                let unless = "unless there is enough evidence before";
-                list.push(coming(Fate::AsksPerson, unless, Some(asks_ms)));
+                let affordable =
+                    flight.step.and_then(|index| taxiway_decide::next::affordable_harm(flight, index));
+                list.push(match affordable {
+                    Some([harm, budget]) => {
+                        let what = format!(
+                            "for more evidence, at the price of up to {harm} of the {budget} failed requests allowed"
+                        );
+                        coming(Fate::GoesOn, what, Some(asks_ms))
+                    }
+                    None => {
+                        coming(Fate::AsksPerson, "unless there is enough evidence before", Some(asks_ms))
+                    }
+                });
             }
         }
         (Some(Verdict::Rollback), _) => list.push(coming(Fate::GoesBack, "at the next look", Some(0))),
