@@ -21,8 +21,10 @@ pub(crate) fn of(event: &Event, plan: Option<&Plan>) -> String {
         Event::NormalRecorded { normal } => profile(normal),
         Event::Warned { warnings } => format!("warned: {}", warnings.join("; ")),
         Event::WorkloadIntended { replicas, .. } => {
-            let wanted: Vec<String> =
-                replicas.iter().map(|(version, count)| format!("{count} of {version}")).collect();
+            let wanted: Vec<String> = replicas
+                .iter()
+                .map(|(version, count)| format!("{count} of {}", version.for_people()))
+                .collect();
             if wanted.is_empty() {
                 "no instance shall run".to_owned()
             } else {
@@ -129,12 +131,19 @@ fn accepted(plan: &Plan, digest: &str) -> String {
 fn routed(split: &Split) -> String {
     match (&split.baseline, &split.canary) {
         (Some(baseline), None) => format!("everything to {baseline}"),
+        (Some(baseline), Some(canary)) if !split.fresh.is_zero() => {
+            format!("{} to {canary}, {} to {}", split.weight, split.fresh, baseline.fresh().for_people())
+        }
         (_, Some(canary)) => format!("{} to {canary}", split.weight),
         (None, None) => "nothing".to_owned(),
     }
 }
 
 fn evidence(window: &taxiway_model::evidence::Window) -> String {
+    if window.is_late() {
+        let names: Vec<&str> = window.metrics.keys().map(taxiway_model::ids::MetricName::as_str).collect();
+        return format!("evidence of step {} that came late: {}", u32::from(window.step) + 1, names.join(", "));
+    }
     let (canary, baseline) = (window.canary_total(), window.baseline_total());
     format!(
         "evidence of {}: canary {} requests, {} failed; baseline {}, {}{}",

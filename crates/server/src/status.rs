@@ -3,14 +3,14 @@
 use taxiway_api::{Flight, HoldView, Queued, Return, Side, State, Status, StepState, StepView, Timings};
 use taxiway_decide::environment::{self, Environment};
 use taxiway_engine::View;
+use taxiway_model::counts::Counts;
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::event::Hold;
-use taxiway_model::counts::Counts;
 use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{Instance, InstancePhase, Observed};
 use taxiway_model::plan::Plan;
-use taxiway_model::weight::WeightBp;
 use taxiway_model::time::{ForPeople, Timestamp};
+use taxiway_model::weight::WeightBp;
 
 use crate::explain::{coming, judged_now};
 use crate::{feedback, history};
