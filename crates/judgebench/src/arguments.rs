@@ -85,7 +85,7 @@ impl Arguments {
         }
         // Ten thousand healthy runs put the upper limit of 1.0 % at 1.2 %.
         let (healthy, faulty) = match (parsed.part, parsed.quick) {
-            (Part::Verdicts, true) => (6_000, 400),
+            (Part::Verdicts, true) => (4_000, 300),
             (Part::Verdicts, false) => (10_000, 2_000),
             (Part::Latency, _) => (0, 300),
             // Three hundred healthy runs without a rollback put the upper limit at 1.0 %.

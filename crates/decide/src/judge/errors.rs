@@ -10,13 +10,8 @@ use super::{Question, band};
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
-use taxiway_stats::threshold::Calibrated;
+use taxiway_stats::threshold::{Calibrated, WINDOW_PART};
 use taxiway_stats::{Arm, Window, burn, exclude, reject};
-
-/// The part of the needed evidence that one window may bring: what fails within one second may be one
-/// event, so that a conviction takes two windows at least. A half costs 4 % of the time to detection
-/// of a fault that is found within half a minute, this part 2 % (`judgebench`, 1 % errors, 1,000 rps, 2x).
-const WINDOW_PART: f64 = 0.7;
 
 /// Fewer failed requests than this on both sides together give no ratio to show, and fewer of the
 /// canary's no estimate beyond red.
