@@ -7,6 +7,7 @@ mod by_query;
 mod chaos;
 mod crashes;
 mod demo;
+mod fresh;
 mod hooks;
 mod input;
 mod judge;
