@@ -26,6 +26,17 @@ pub(crate) struct Measured {
     /// Since when (monotonic) a metric has moved on one side only.
     moved: BTreeMap<MetricName, u64>,
     newest: Samples,
+    late: Option<Late>,
+}
+
+/// What was measured before the exposure changed. Sources tell it later: sums by time after their delay,
+/// others at their next answer. It belongs to the step that was on, and to no window of the next one.
+#[derive(Debug)]
+struct Late {
+    step: u16,
+    until: Timestamp,
+    /// The newest counts of each metric that were measured until then.
+    before: Samples,
 }
 
 /// Asks for what the release in flight wants to know, and says what there is of it.
@@ -82,15 +93,63 @@ fn outputs(flight: &Flight, status: &WorkloadStatus) -> Outputs {
     Outputs { canary: of(Some(&flight.plan.version.name)), baseline: of(baseline.as_ref()) }
 }
 
+/// What of a metric belongs to the step before.
+enum LateOf {
+    /// Nothing any more.
+    Nothing,
+    /// Something may still come, or the other side has not come yet.
+    Waits,
+    /// This, which is not on record yet.
+    Whole(Sample),
+}
+
+impl Late {
+    fn of(&mut self, metric: &MetricName, now: &Sample, reading: &Reading, taken: &Samples) -> LateOf {
+        let is_before = reading.measured.get(metric).is_some_and(|at| *at <= self.until);
+        let rest = if is_before { LateOf::Waits } else { LateOf::Nothing };
+        if let Sample::Scalar { .. } = now {
+            // A value is of now, however long it took: it is not counted.
+            return LateOf::Nothing;
+        }
+        if is_before {
+            self.before.insert(metric.clone(), now.clone());
+        }
+        let Some(more) = self.before.get(metric).map(|before| before.since(taken.get(metric))) else {
+            return rest;
+        };
+        match more.totals() {
+            (0, 0) => rest,
+            (canary, baseline) if !is_before || canary > 0 && baseline > 0 => LateOf::Whole(more),
+            _ => LateOf::Waits,
+        }
+    }
+
+    /// Whether everything that was measured before has come.
+    fn is_over(&self, reading: &Reading) -> bool {
+        reading.samples.keys().all(|metric| reading.measured.get(metric).is_none_or(|at| *at > self.until))
+    }
+}
+
 impl Measured {
     fn take_in(&mut self, reading: Reading, one_sided: bool, monotonic_ms: u64) -> MetricsStatus {
         if self.count_from != reading.count_from {
             *self = Self { count_from: reading.count_from, ..Self::default() };
         }
         let mut since_window = Samples::new();
+        let mut late_samples = Samples::new();
         for (metric, sample) in &reading.samples {
             // Without an answer now it is silent, whatever it has counted before: that comes later.
             if reading.trouble.contains_key(metric) {
+                continue;
+            }
+            let late = self.late.as_mut().map(|late| late.of(metric, sample, &reading, &self.taken));
+            if let Some(late) = late
+                && !matches!(late, LateOf::Nothing)
+            {
+                if let LateOf::Whole(more) = late {
+                    late_samples.insert(metric.clone(), more);
+                }
+                since_window.insert(metric.clone(), sample.emptied());
                 continue;
             }
             let more = sample.since(self.taken.get(metric));
@@ -109,12 +168,28 @@ impl Measured {
             // An empty sample says that the source is well and nothing happened.
             since_window.insert(metric.clone(), if ready { more } else { more.emptied() });
         }
+        let late = self.late.as_ref().map(|late| (late.step, late_samples));
+        let late = late.filter(|(_, samples)| !samples.is_empty());
+        if late.is_none() && self.late.as_ref().is_some_and(|late| late.is_over(&reading)) {
+            self.late = None;
+        }
         self.newest = reading.samples;
         MetricsStatus {
             since_window,
+            late,
             nothing: reading.nothing,
             trouble: reading.trouble,
             retries: reading.retries,
+        }
+    }
+
+    /// What was evidence of the step before, in the late window just recorded, is not evidence again.
+    pub(crate) fn recorded_late(&mut self, window: &Samples) {
+        let Some(late) = &self.late else { return };
+        for metric in window.keys() {
+            if let Some(before) = late.before.get(metric) {
+                self.taken.insert(metric.clone(), before.clone());
+            }
         }
     }
 
@@ -127,8 +202,14 @@ impl Measured {
         }
     }
 
-    /// From now on everything is counted anew: the exposure has changed.
-    pub(crate) fn begin_anew(&mut self) {
+    /// From now on everything is counted anew: the exposure has changed. `left` is the step that was
+    /// left for it: what was measured of it and is not on record yet still belongs to it.
+    pub(crate) fn begin_anew(&mut self, left: Option<u16>, now: Timestamp) {
+        if let Some(step) = left.or(self.late.as_ref().map(|late| late.step)) {
+            self.late = Some(Late { step, until: now, before: self.newest.clone() });
+            self.moved.clear();
+            return;
+        }
         let before = std::mem::replace(&mut self.taken, self.newest.clone());
         for (metric, sample) in &mut self.taken {
             let Sample::Types { baseline, .. } = sample else { continue };
@@ -146,7 +227,7 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taxiway_model::metrics::Tally;
+    use taxiway_model::metrics::{Tally, Types};
 
     fn reading(count_from: u64, canary: u64, baseline: u64) -> Reading {
         let tally = |total| Tally { total, bad: 0 };
@@ -156,6 +237,7 @@ mod tests {
             count_from,
             as_of_us: 0,
             samples,
+            measured: BTreeMap::new(),
             nothing: BTreeMap::new(),
             trouble: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -182,12 +264,69 @@ mod tests {
     }
 
     #[test]
+    fn a_type_of_the_baseline_is_told_also_when_the_exposure_changes_before_it_is_on_record() {
+        let types = |total: u64, names: &[&str]| {
+            let mut types = Types { total, ..Types::default() };
+            names.iter().for_each(|name| types.add(name, 1));
+            types
+        };
+        let of = |total: u64, names: &[&str]| {
+            let sample = Sample::Types { canary: types(total, &[]), baseline: types(total, names) };
+            Reading {
+                samples: Samples::from([(MetricName::new("m").expect("a name"), sample)]),
+                ..reading(1, 0, 0)
+            }
+        };
+        let told = |status: &MetricsStatus| match status.since_window.values().next() {
+            Some(Sample::Types { baseline, .. }) => baseline.by_type.keys().cloned().collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        let mut measured = Measured::default();
+        let status = measured.take_in(of(10, &["a"]), false, 0);
+        assert_eq!(told(&status), ["a"]);
+        measured.recorded(&status.since_window);
+        drop(measured.take_in(of(20, &["a", "b"]), false, 1_000));
+        measured.begin_anew(None, Timestamp(0));
+        assert_eq!(told(&measured.take_in(of(30, &["a", "b"]), false, 2_000)), ["b"]);
+    }
+
+    /// Of step 0, which is left at 100 s; the source tells everything a minute late.
+    #[test]
+    fn what_comes_after_the_step_belongs_to_the_step_in_which_it_was_measured() {
+        let name = MetricName::new("m").expect("a name");
+        let of = |at_s: i64, canary: u64, baseline: u64| {
+            let measured = BTreeMap::from([(name.clone(), Timestamp(at_s * 1_000_000))]);
+            Reading { measured, ..reading(1, canary, baseline) }
+        };
+        let totals = |status: &MetricsStatus| {
+            let late = status.late.as_ref().map(|(step, samples)| (*step, samples[&name].totals()));
+            (late, status.since_window[&name].totals())
+        };
+        let mut measured = Measured::default();
+        assert_eq!(seen(&mut measured, of(30, 10, 100), 0), (10, 100));
+        drop(measured.take_in(of(40, 12, 120), false, 10_000));
+        measured.begin_anew(Some(0), Timestamp(100_000_000));
+        measured.begin_anew(None, Timestamp(101_000_000));
+        let status = measured.take_in(of(60, 15, 150), false, 20_000);
+        assert_eq!(totals(&status), (Some((0, (5, 50))), (0, 0)));
+        measured.recorded_late(&status.late.expect("late").1);
+        assert_eq!(totals(&measured.take_in(of(60, 15, 150), false, 20_000)), (None, (0, 0)));
+        // One side has come: the other one is waited for, until it cannot come any more.
+        assert_eq!(totals(&measured.take_in(of(99, 19, 150), false, 60_000)), (None, (0, 0)));
+        let status = measured.take_in(of(110, 100, 400), false, 70_000);
+        assert_eq!(totals(&status), (Some((0, (4, 0))), (0, 0)), "what is of both steps waits its turn");
+        measured.recorded_late(&status.late.expect("late").1);
+        let status = measured.take_in(of(110, 100, 400), false, 70_000);
+        assert_eq!(totals(&status), (None, (81, 250)), "the rest is of the step that is on");
+    }
+
+    #[test]
     fn counting_anew_and_another_exposure_leave_the_past_behind() {
         let mut measured = Measured::default();
         assert_eq!(seen(&mut measured, reading(1, 10, 100), 0), (10, 100));
         assert_eq!(seen(&mut measured, reading(2, 3, 4), 0), (3, 4));
         drop(measured.take_in(reading(2, 50, 60), false, 0));
-        measured.begin_anew();
+        measured.begin_anew(None, Timestamp(0));
         assert_eq!(seen(&mut measured, reading(2, 51, 62), 0), (1, 2));
     }
 }

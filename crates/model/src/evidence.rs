@@ -69,6 +69,11 @@ pub struct Gauge {
 }
 
 impl Window {
+    /// Whether it is what sources had measured of a step and told only after it: no time of its own.
+    pub fn is_late(&self) -> bool {
+        self.span_ms == 0 && self.canary.is_empty() && self.baseline.is_empty()
+    }
+
     /// The canary's share of the requests of both sides together, where `weight` is its share of all.
     pub fn share(&self, weight: WeightBp) -> WeightBp {
         weight.among(self.fresh)

@@ -213,6 +213,8 @@ pub struct Reading {
     pub as_of_us: i64,
     /// Counts since counting began, and the newest values.
     pub samples: Samples,
+    /// Up to when each of them is complete, on our clock: what comes later was measured later.
+    pub measured: BTreeMap<MetricName, Timestamp>,
     /// Metrics for which the source answered that there is nothing, and on which side.
     pub nothing: BTreeMap<MetricName, String>,
     /// Metrics whose source gives no answer now, and why.

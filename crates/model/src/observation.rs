@@ -172,6 +172,8 @@ pub struct Watched {
 pub struct MetricsStatus {
     /// What was counted since the last window of evidence, and the newest values.
     pub since_window: Samples,
+    /// What was measured before the exposure changed and has come since, with the step that was on.
+    pub late: Option<(u16, Samples)>,
     /// Metrics the source has nothing of, and of which side.
     pub nothing: BTreeMap<MetricName, String>,
     /// Metrics whose source gives no answer now, and why.

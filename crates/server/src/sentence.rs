@@ -142,7 +142,11 @@ fn routed(split: &Split) -> String {
 fn evidence(window: &taxiway_model::evidence::Window) -> String {
     if window.is_late() {
         let names: Vec<&str> = window.metrics.keys().map(taxiway_model::ids::MetricName::as_str).collect();
-        return format!("evidence of step {} that came late: {}", u32::from(window.step) + 1, names.join(", "));
+        return format!(
+            "evidence of step {} that came late: {}",
+            u32::from(window.step) + 1,
+            names.join(", ")
+        );
     }
     let (canary, baseline) = (window.canary_total(), window.baseline_total());
     format!(

@@ -138,6 +138,7 @@ impl Metrics for Sources {
         readings.values().cloned().reduce(|mut all, more| {
             all.as_of_us = all.as_of_us.min(more.as_of_us);
             all.samples.extend(more.samples);
+            all.measured.extend(more.measured);
             all.nothing.extend(more.nothing);
             all.trouble.extend(more.trouble);
             all.retries.extend(more.retries);
@@ -290,6 +291,7 @@ impl Rounds {
                 count_from,
                 as_of_us: 0,
                 samples: BTreeMap::new(),
+                measured: BTreeMap::new(),
                 nothing: BTreeMap::new(),
                 trouble: BTreeMap::new(),
                 retries: BTreeMap::new(),
@@ -395,6 +397,15 @@ impl Rounds {
     fn take(&mut self, query: &Query, answer: Answer) -> Result<(), Failure> {
         let two_sides = self.sides.len() > 1;
         let counting = self.counting.entry(query.metric.clone()).or_default();
+        // How far the source's clock is ahead, and up to when by-time sums are complete on it.
+        let (ahead_s, edge_s) = match &answer {
+            Answer::Now(vector) => (vector.at_s.map_or(0.0, |at_s| at_s - now_s()), None),
+            Answer::Buckets(points) => {
+                let edge_s = points.now_s - self.source.delay_ms as f64 / 1e3;
+                (points.now_s - now_s(), Some(edge_s))
+            }
+            Answer::Histograms { .. } => (0.0, None),
+        };
         let outcome = match answer {
             Answer::Now(vector) => {
                 let count = counting.counters.get_or_insert_with(Count::new);
@@ -412,6 +423,9 @@ impl Rounds {
         };
         match outcome {
             Outcome::Sample(sample, as_of_s) => {
+                let measured_s = edge_s.or(as_of_s).map_or_else(now_s, |at_s| at_s - ahead_s);
+                let measured = Timestamp((measured_s * 1e6) as i64);
+                self.reading.measured.insert(query.metric.clone(), measured);
                 self.reading.samples.insert(query.metric.clone(), sample);
                 let as_of_us = (as_of_s.unwrap_or_default() * 1e6) as i64;
                 self.reading.as_of_us = self.reading.as_of_us.max(as_of_us);

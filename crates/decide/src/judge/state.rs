@@ -206,6 +206,9 @@ impl State {
         }
         let folds = self.metrics.iter_mut().zip(&mut self.missing).zip(&mut self.lasting);
         for (metric, ((evidence, missing), lasting)) in policy.metrics.iter().zip(folds) {
+            if window.is_late() && !window.metrics.contains_key(&metric.name) {
+                continue;
+            }
             if metric.from_step > window.step {
                 evidence.get_to_know(metric, window);
                 continue;
