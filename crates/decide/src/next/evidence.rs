@@ -22,10 +22,6 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
         return;
     }
-    if let Some(window) = late(situation, flight) {
-        draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
-        return;
-    }
     let Some(traffic) = situation.seen.traffic.known() else { return };
     let span_ms = traffic.since_window_ms;
     let (canary, baseline) = sides(situation, flight, traffic);
@@ -47,24 +43,6 @@ pub(super) fn record(situation: &Situation<'_>, flight: &Flight, index: u16, dra
         return;
     }
     draft.events.push(Event::EvidenceRecorded { window: Box::new(window) });
-}
-
-/// What sources had measured of the step before and tell only now: it is weighed with the share that
-/// step gave, and mixed with nothing of this one.
-fn late(situation: &Situation<'_>, flight: &Flight) -> Option<Window> {
-    let status = situation.seen.metrics.as_ref().and_then(Observed::known)?;
-    let (step, samples) = status.late.clone().filter(|(step, _)| flight.step > Some(*step))?;
-    Some(Window {
-        number: flight.evidence.windows() + 1,
-        step,
-        span_ms: 0,
-        warm_up: false,
-        canary: Classes::default(),
-        baseline: Classes::default(),
-        fresh: situation.state.routes.split.fresh,
-        metrics: samples,
-        gauges: Gauges::default(),
-    })
 }
 
 /// What sources had measured of the step before and tell only now: it is weighed with the share that
