@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use taxiway_api::Status;
+use taxiway_model::ids::GROUPS;
 use taxiway_model::observation::{Instance, InstancePhase};
 
 use crate::desk::Desk;
@@ -34,7 +35,8 @@ fn target(status: &Status, instance: &Instance) -> Target {
     let labels = BTreeMap::from([
         ("service", status.service.to_string()),
         ("environment", status.environment.to_string()),
-        ("version", instance.version.to_string()),
+        ("version", instance.version.plain().to_owned()),
+        ("group", if instance.version.is_fresh() { GROUPS.0 } else { GROUPS.1 }.to_owned()),
         ("instance", format!("{}-{}", instance.version, instance.number)),
     ]);
     Target { targets: [instance.address.clone()], labels }
