@@ -61,6 +61,10 @@ pub(crate) fn read(file: File<'_>, reading: Reading<'_>) -> Result<Series, CliEr
         None => {}
     }
     let (unit, note) = unit(file, &intervals, reading.unit);
+    let alone = intervals.iter().all(|interval| interval.at_s == 0.0).then(|| {
+        let why = "histograms without times are one moment, of which the judge cannot learn what to expect of the next";
+        format!("{}: {why}; an interval log has several", file.name)
+    });
     let points = intervals.iter().map(|interval| Point {
         at_us: (interval.at_s * 1e6) as i64,
         counts: counts(&interval.histogram, unit.us()),
@@ -69,7 +73,7 @@ pub(crate) fn read(file: File<'_>, reading: Reading<'_>) -> Result<Series, CliEr
     Ok(Series {
         points: points.collect(),
         has: Has { latency: true, ..Has::default() },
-        notes: note.into_iter().collect(),
+        notes: note.into_iter().chain(alone).collect(),
     })
 }
 

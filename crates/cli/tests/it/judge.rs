@@ -325,14 +325,15 @@ fn old_logs_tags_units_and_single_histograms_are_read() {
     write("b.hdr", &single(&old_hlog("", 1)));
     write("c.hdr", &single(&old_hlog("", 2)));
     let said = bed.run(&["judge", "b.hdr", "c.hdr", "--unit", "ns"]);
-    assert_eq!(said.code, 5, "{said:?}");
+    assert_eq!(said.code, 12, "one moment is not enough, whatever it holds: {said:?}");
+    assert!(said.out.contains("12,000 requests") && said.out.contains("are one moment"), "{}", said.out);
     // Milliseconds against nanoseconds.
     let said = bed.run(&["judge", "b.hlog", "c.hlog", "--unit", "s", "--json"]);
     assert!(!said.out.contains("x apart"), "{said:?}");
     write("d.csv", "time,latency_ms,status\n1795200000,10,200\n1795200001,11,200\n");
     write("e.csv", "time,latency_ms,status\n1795200000,10000,200\n1795200001,11000,200\n");
     let said = bed.run(&["judge", "d.csv", "e.csv"]);
-    assert!(said.out.contains("1000x apart: are both in the same unit?"), "{said:?}");
+    assert!(said.out.contains("x apart: are both in the same unit?"), "{said:?}");
 }
 
 #[test]
