@@ -8,6 +8,7 @@ mod chaos;
 mod crashes;
 mod demo;
 mod fresh;
+mod holdback;
 mod hooks;
 mod input;
 mod judge;
