@@ -25,8 +25,7 @@ fn answers(bed: &Bed, version: &str, requests: u32) -> bool {
 
 #[test]
 fn the_old_version_answers_a_little_until_the_new_one_is_sealed() {
-    let shown =
-        "analysis:\n  metrics:\n    error_rate: {required: false}\n    latency_p95: {required: false}\n    memory: {rollback_above: 4GiB}\n";
+    let shown = "analysis:\n  metrics:\n    error_rate: {required: false}\n    latency_p95: {required: false}\n    memory: {rollback_above: 4GiB}\n";
     let bed = bed("6s", shown);
     bed.version("v2", "healthy");
     let traffic = Traffic::on(&bed);
