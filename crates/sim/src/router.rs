@@ -202,7 +202,8 @@ impl Router {
             served.canary += to_canary;
             if let Some(fresh) = canary.fresh.as_ref().filter(|fresh| !fresh.weight.is_zero()) {
                 beside = true;
-                to_fresh = self.beside_canary(&table, target, canary, fresh, all - internal, to_canary - internal);
+                to_fresh =
+                    self.beside_canary(&table, target, canary, fresh, all - internal, to_canary - internal);
                 let share_bp = u64::from(fresh.weight.bp());
                 served.nobody += self.answer(&table, target, &fresh.version, to_fresh, share_bp, road);
                 served.baseline += to_fresh;

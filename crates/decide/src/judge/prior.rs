@@ -7,8 +7,8 @@ use taxiway_model::normal::Normal;
 use taxiway_model::plan::Plan;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::weight::WeightBp;
-use taxiway_stats::{Window, dispersion};
 use taxiway_stats::threshold::{Calibrated, Forecast};
+use taxiway_stats::{Window, dispersion};
 
 use super::finding;
 
@@ -61,9 +61,7 @@ impl Outlook {
         let weights = || compared().map(|step| step.weight.among(plan.fresh_weight(step)));
         let shares = weights().min().zip(weights().max()).filter(|_| by_weight);
         let both = || {
-            compared().filter_map(|step| {
-                WeightBp::new(step.weight.bp() + plan.fresh_weight(step).bp()).ok()
-            })
+            compared().filter_map(|step| WeightBp::new(step.weight.bp() + plan.fresh_weight(step).bp()).ok())
         };
         let fresh = plan.wants_fresh().then(|| Fresh {
             instances: compared().map(|step| plan.fresh_instances(step)).min().unwrap_or(1),
@@ -121,8 +119,7 @@ impl Prior<'_> {
         let tau = self.normal.instance_noise_milli.unwrap_or(0) as f64 / 1e3;
         let canary = u64::from(self.outlook.canary_instances);
         let baseline = self.outlook.fresh.map_or(self.normal.instances, |fresh| fresh.instances);
-        dispersion::attributable(1.0, tau.min(5.0), canary, u64::from(baseline), alpha)
-            .clamp(1.0, 1e3)
+        dispersion::attributable(1.0, tau.min(5.0), canary, u64::from(baseline), alpha).clamp(1.0, 1e3)
     }
 
     /// Requests a second that both sides of the comparison will have together. Beside a fresh baseline
