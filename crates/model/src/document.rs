@@ -113,7 +113,11 @@ mod tests {
             checks: [{name: a, at: end, http: {url: 'http://a'}}]\n";
         let probes = b"name: a\nowner: b\ntarget: {command: a, readiness: {tcp: true}}\ntraffic: {listen: '127.0.0.1:1'}\n";
         let measures = include_bytes!("../tests/it/measures.yaml");
-        for text in [&largest[..], short, probes, measures] {
+        let means = b"name: a\nowner: b\ntarget: {command: a}\ntraffic: {listen: '127.0.0.1:1'}\n\
+            analysis:\n  sources: {j: {json: {url: 'http://a/{version}'}}, c: {csv: {path: '{side}.csv'}}}\n\
+            \x20 metrics:\n    a: {source: j, count: $.n, sum: $.s, sum_of_squares: $.q}\n\
+            \x20   b: {source: j, bad: $.b, total: $.t, by: kind}\n    c: {source: c, values: x}\n";
+        for text in [&largest[..], short, probes, measures, means] {
             read(text, "/").expect("these descriptions are good");
         }
         let config = super::canary_config::read(include_bytes!("../tests/it/canary-analysis.yaml"));
