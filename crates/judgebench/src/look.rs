@@ -22,6 +22,9 @@ use crate::random::Random;
 const LOOKS: usize = 2_000;
 const STRETCHES: usize = 9;
 
+/// The same for what takes so little that the kernel's count of a thread's time, which it keeps by the tick, would not see it.
+const SHORT_LOOKS: usize = 40_000;
+
 /// Windows before the timing starts and before a state is weighed: ten minutes.
 const PAST: usize = 600;
 
@@ -107,18 +110,18 @@ impl Case {
     pub fn cost(&self) -> Cost {
         let (policy, question) = (&self.policy, question(&self.policy));
         let mut state = self.folded(policy);
-        let look_us = median_us(|at| {
+        let look_us = median_us(LOOKS, |at| {
             state.take(policy, self.window(at), weight());
             black_box(judge::look(policy, &state, question));
         });
-        let recorded_us = median_us(|at| {
+        let recorded_us = median_us(LOOKS, |at| {
             state.fold(policy, self.window(at), weight());
             black_box(judge::look(policy, &state, question));
         });
-        let idle_us = median_us(|_| {
+        let idle_us = median_us(SHORT_LOOKS, |_| {
             black_box(judge::look(policy, black_box(&state), question));
         });
-        let words_us = median_us(|_| {
+        let words_us = median_us(LOOKS, |_| {
             black_box(judge::judge(policy, black_box(&state), question));
         });
         Cost { look_us, recorded_us, idle_us, words_us, kayenta_us: self.kayenta_us() }
@@ -138,7 +141,7 @@ impl Case {
         };
         let (canary, baseline) = (rates(Window::canary_total), rates(Window::baseline_total));
         let rigour = Rigour::judge(Precision::Absolute);
-        median_us(|_| {
+        median_us(SHORT_LOOKS, |_| {
             for _ in &self.policy.metrics {
                 black_box(is_high(black_box(&baseline), black_box(&canary), &rigour));
             }
@@ -181,11 +184,11 @@ impl Case {
 }
 
 /// The median of several stretches, in CPU time, since others use the machine.
-fn median_us(mut once: impl FnMut(usize)) -> f64 {
+fn median_us(looks: usize, mut once: impl FnMut(usize)) -> f64 {
     let mut stretches = [0.0; STRETCHES].map(|_: f64| {
         let start = cpu_ns();
-        (0..LOOKS).for_each(&mut once);
-        (cpu_ns() - start) as f64 / 1e3 / LOOKS as f64
+        (0..looks).for_each(&mut once);
+        (cpu_ns() - start) as f64 / 1e3 / looks as f64
     });
     stretches.sort_by(f64::total_cmp);
     stretches[STRETCHES / 2]
