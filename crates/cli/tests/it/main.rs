@@ -13,6 +13,7 @@ mod hooks;
 mod input;
 mod judge;
 mod life;
+mod means;
 mod measures;
 mod peers;
 mod preflight;

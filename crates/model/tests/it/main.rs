@@ -3,6 +3,7 @@
 mod canary_config;
 mod document_bad;
 mod document_good;
+mod means;
 mod measures;
 mod openslo;
 mod reference;
