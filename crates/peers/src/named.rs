@@ -174,10 +174,9 @@ impl Named {
         let (mut analysis, unknown) = flagger::Analysis::new(canary, &self.signals());
         for webhook in &analysis.canary.webhooks {
             match (webhook.kind.as_str(), self.settings.get(&webhook.name).map(String::as_str)) {
-                (_, None) | ("rollback", Some("closed")) => {}
-                ("rollback", Some("open")) => _ = analysis.against.insert(webhook.name.clone()),
-                (_, Some("passes" | "open")) => {}
-                (_, Some("fails" | "closed")) => _ = analysis.against.insert(webhook.name.clone()),
+                (_, None | Some("passes")) | ("rollback", Some("closed")) => {}
+                (kind, Some("open")) if kind != "rollback" => {}
+                (_, Some("open" | "fails" | "closed")) => _ = analysis.against.insert(webhook.name.clone()),
                 (_, Some(other)) => {
                     let why = format!(
                         "`{other}` is no answer of the webhook `{}`: fails, passes, open, closed",

@@ -54,12 +54,11 @@ fn burn(span: Span<'_>, metric: &MetricPolicy, by: Counter, budget_ppm: u32, sid
     let mut sum = Tally::default();
     let mut since_ms = POINT_MS;
     for seen in span.windows {
-        let more = match by {
-            Counter::Router => router(seen, metric, side),
-            _ => {
-                since_ms += seen.window.span_ms;
-                asked(seen, metric, by, side, &mut since_ms)
-            }
+        let more = if by == Counter::Router {
+            router(seen, metric, side)
+        } else {
+            since_ms += seen.window.span_ms;
+            asked(seen, metric, by, side, &mut since_ms)
         };
         sum.total = sum.total.saturating_add(more.total);
         sum.bad = sum.bad.saturating_add(more.bad);

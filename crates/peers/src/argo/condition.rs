@@ -141,13 +141,16 @@ fn paths(expression: &Expression, found: &mut BTreeSet<String>) {
     match expression {
         Expression::Literal(_) | Expression::Result | Expression::Item => {}
         Expression::List(items) | Expression::Call(_, items) => {
-            items.iter().for_each(|item| paths(item, found));
+            for item in items {
+                paths(item, found);
+            }
         }
         Expression::Index(a, b) | Expression::Binary(_, a, b) => {
-            [a, b].into_iter().for_each(|it| paths(it, found))
+            paths(a, found);
+            paths(b, found);
         }
         Expression::Member(inner, ..) | Expression::Not(inner) | Expression::Minus(inner) => {
-            paths(inner, found)
+            paths(inner, found);
         }
         Expression::Choice(parts) => parts.iter().for_each(|part| paths(part, found)),
     }
