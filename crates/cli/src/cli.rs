@@ -81,7 +81,7 @@ enum Verb {
     /// Judge again from the evidence on record, and compare
     Replay(commands::replay::Args),
     /// Judge two series of figures as a release would be judged, and write a report
-    Judge(commands::judge::Args),
+    Judge(Box<commands::judge::Args>),
     /// Judge recorded releases again by another policy, side by side
     Backtest(commands::backtest::Args),
     /// Start what ran before `stop`, and with --listen take webhooks

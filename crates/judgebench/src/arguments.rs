@@ -75,7 +75,7 @@ impl Arguments {
                 "calibrate" => parsed.part = Part::Calibrate,
                 "--scenario" => parsed.scenario = Some(scenario(rest.next())?),
                 "--only" => {
-                    parsed.only = rest.next().cloned().ok_or("--only needs a part of a row's name")?
+                    parsed.only = rest.next().cloned().ok_or("--only needs a part of a row's name")?;
                 }
                 "--seed" => parsed.seed = number(argument, rest.next())?,
                 "--healthy" => parsed.healthy = number(argument, rest.next())?,

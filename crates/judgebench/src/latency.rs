@@ -129,7 +129,7 @@ impl Bench {
 
     /// The second of each judge's rollback, if it comes.
     fn run(&self, random: &mut Random) -> [Option<usize>; JUDGES] {
-        let mut own = Own::new(self, self.normal(random));
+        let mut own = Own::new(self, self.normal(random).as_ref());
         let mut watch = self.peers.watch();
         let mut minute = <[Classes; 2]>::default();
         for second in 1..=self.seconds {
@@ -172,8 +172,8 @@ struct Own {
 }
 
 impl Own {
-    fn new(bench: &Bench, normal: Option<Normal>) -> Self {
-        let state = State::expecting(&bench.policy, normal.as_ref(), &bench.outlook);
+    fn new(bench: &Bench, normal: Option<&Normal>) -> Self {
+        let state = State::expecting(&bench.policy, normal, &bench.outlook);
         let question = Question { step: 0, exclude_bp: bench.policy.exclusion_at(bench.share) };
         Self { state, question, window: Window { number: 1, ..Window::default() }, alarm: None }
     }

@@ -237,14 +237,13 @@ impl Shape {
     pub fn selectors(&self, labels: &str) -> Vec<String> {
         let with = |text: &String| text.replace(SIDE, labels);
         match self {
-            Self::Counts { bad, total, .. } => vec![with(bad), with(total)],
+            Self::Counts { bad, total, .. } | Self::Types { bad, total, .. } => vec![with(bad), with(total)],
             Self::Buckets { buckets, .. } => vec![with(buckets)],
             Self::Scalar { expression, .. } => vec![with(expression)],
             Self::Moments { count, sum, squares } => {
                 [count, sum].into_iter().chain(squares).map(with).collect()
             }
             Self::Values { values } => vec![with(values)],
-            Self::Types { bad, total, .. } => vec![with(bad), with(total)],
         }
     }
 

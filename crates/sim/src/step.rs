@@ -102,7 +102,8 @@ impl Ledger {
             }
             Event::HoldEnded { why } => {
                 self.taken |= takes_upon_oneself(*why) && person;
-                if *why == Hold::Evidence {
+                // A person gives the step its time anew; otherwise the evidence has come.
+                if *why == Hold::Evidence && self.verdict != Some(Verdict::Proceed) {
                     self.bake_ms = 0;
                 }
             }

@@ -320,7 +320,7 @@ fn old_logs_tags_units_and_single_histograms_are_read() {
     // A histogram without a log around it has no time of its own.
     let single = |log: &str| {
         let encoded = log.lines().filter(|line| !line.starts_with(['#', '"']));
-        encoded.map(|line| format!("{}\n", line.rsplit(',').next().unwrap())).collect::<String>()
+        encoded.flat_map(|line| [line.rsplit(',').next().unwrap(), "\n"]).collect::<String>()
     };
     write("b.hdr", &single(&old_hlog("", 1)));
     write("c.hdr", &single(&old_hlog("", 2)));

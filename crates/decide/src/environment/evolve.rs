@@ -215,6 +215,8 @@ fn end_hold(flight: &mut Flight, why: Hold) {
         Hold::Baseline if flight.judgement.as_ref().is_some_and(|last| last.verdict == Verdict::Hold) => {
             flight.accepted = Some(flight::Taken { verdict: Verdict::Hold, step });
         }
+        // The evidence has come; else a person gives the step its time anew.
+        Hold::Evidence if flight.judgement.as_ref().is_some_and(|last| last.verdict == Verdict::Proceed) => {}
         Hold::Evidence => {
             flight.extended = 0;
             flight.bake_ms = 0;

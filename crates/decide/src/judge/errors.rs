@@ -162,7 +162,9 @@ impl Evidence {
     pub(super) fn take(&mut self, strata: &[Window], span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
         let mut window = Window::default();
-        strata.iter().for_each(|stratum| window.add(stratum));
+        for stratum in strata {
+            window.add(stratum);
+        }
         self.tolerance.fold(strata, elapsed_s);
         if let Some(red) = &mut self.red {
             red.fold(strata, elapsed_s);

@@ -11,8 +11,8 @@ use super::trailing::Trailing;
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
-use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
 use taxiway_stats::compact::Compact;
+use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
 use taxiway_stats::latency::{Exceedance, Expected, Past};
 use taxiway_stats::threshold::Calibrated;
 use taxiway_stats::{Arm, Window, exclude, latency, reject};
@@ -246,11 +246,10 @@ impl Evidence {
             interval: interval::of_quantiles(&paired[0], &paired[1], q, self.phi_at(q)),
             judged_ms: self.judged_ms,
         };
-        figures.finding(metric, rule, &tests, self.sentence(rule, metric, question, &paired, &canary))
+        figures.finding(metric, rule, &tests, Self::sentence(rule, metric, question, &paired, &canary))
     }
 
     fn sentence(
-        &self,
         rule: Rule,
         metric: &MetricPolicy,
         question: Question,
@@ -259,8 +258,7 @@ impl Evidence {
     ) -> String {
         let q = quantile(metric);
         let ms = |histogram: &[Bucket]| value_us(histogram, q).map_or("none".to_owned(), in_ms);
-        let values =
-            format!("p{} canary {} against baseline {}", q * 100.0, ms(&paired[0]), ms(&paired[1]));
+        let values = format!("p{} canary {} against baseline {}", q * 100.0, ms(&paired[0]), ms(&paired[1]));
         let band = |us: Option<u64>| in_ms(us.unwrap_or_default());
         match rule {
             Rule::OverRollbackBand => {

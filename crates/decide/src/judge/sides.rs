@@ -28,7 +28,9 @@ impl Sides {
             sum[1] = sum[1].saturating_add(stratum.baseline.total);
         }
         for (sum, side) in self.counts.iter_mut().zip([canary, baseline]) {
-            side.values().for_each(|counts| add(sum, counts));
+            for counts in side.values() {
+                add(sum, counts);
+            }
         }
         for (sum, more) in self.latencies.iter_mut().zip(&seen.latencies.buckets) {
             sum.merge(more);

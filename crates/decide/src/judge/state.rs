@@ -28,9 +28,9 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Evidence {
     /// Counts of good and bad requests.
-    Errors(errors::Evidence),
+    Errors(Box<errors::Evidence>),
     /// Latency distributions.
-    Latency(latency::Evidence),
+    Latency(Box<latency::Evidence>),
     /// What a source answered.
     Query(query::Evidence),
     /// Everything else.
@@ -50,9 +50,11 @@ impl Evidence {
             return Self::More(more);
         }
         match metric.measure {
-            Measure::ErrorRate => Self::Errors(errors::Evidence::with(policy, metric, horizon_s, prior)),
+            Measure::ErrorRate => {
+                Self::Errors(Box::new(errors::Evidence::with(policy, metric, horizon_s, prior)))
+            }
             Measure::Latency { .. } => {
-                Self::Latency(latency::Evidence::with(policy, metric, horizon_s, prior))
+                Self::Latency(Box::new(latency::Evidence::with(policy, metric, horizon_s, prior)))
             }
             // The profile is of what the proxy saw, not of what a source would have said.
             _ => Self::Query(query::Evidence::new(policy, metric, horizon_s)),

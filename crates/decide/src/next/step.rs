@@ -322,10 +322,20 @@ fn judged(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, d
     }
     if judgement.verdict == Verdict::Hold {
         hold(situation, flight, index, step, &judgement, draft);
-    } else if !draft.decided() && flight.holds.contains(&Hold::Baseline) {
-        draft.events.push(Event::HoldEnded { why: Hold::Baseline });
+    } else if let Some(why) = answered(flight, step, judgement.verdict).filter(|_| !draft.decided()) {
+        draft.events.push(Event::HoldEnded { why });
     }
     draft.decided()
+}
+
+/// A hold whose question has answered itself: the baseline has recovered, or the evidence that a
+/// person was asked to do without has come after all.
+fn answered(flight: &Flight, step: &Step, verdict: Verdict) -> Option<Hold> {
+    if flight.holds.contains(&Hold::Baseline) {
+        return Some(Hold::Baseline);
+    }
+    let enough = verdict == Verdict::Proceed && flight.bake_ms >= step.bake_ms && flight.source.is_none();
+    (enough && flight.holds.contains(&Hold::Evidence)).then_some(Hold::Evidence)
 }
 
 /// The verdict is HOLD: back when a shown regression has lasted the step's time again, else a hold
@@ -403,7 +413,8 @@ pub(super) fn person(flight: &Flight, hold: Hold) -> WaitingOn {
         Hold::FreshBaseline => {
             "it goes on by itself when they are ready; taxiway resume to go on without them, or abort"
         }
-        Hold::Verdict | Hold::Evidence | Hold::Check => "taxiway resume, promote or abort",
+        Hold::Evidence => "it goes on by itself once there is enough; taxiway resume, promote or abort",
+        Hold::Verdict | Hold::Check => "taxiway resume, promote or abort",
     };
     WaitingOn::Person { sentence, command: command.to_owned() }
 }

@@ -63,11 +63,7 @@ mod tests {
     fn only_a_mix_that_differs_surely_and_much_is_worth_a_word() {
         assert_eq!(classes([700, 70_000], [300, 30_000]), None);
         assert_eq!(classes([40, 70_000], [60, 30_000]), None, "too few to say");
-        assert_eq!(
-            classes([68_000, 700_000], [32_000, 300_000]),
-            None,
-            "too little to matter"
-        );
+        assert_eq!(classes([68_000, 700_000], [32_000, 300_000]), None, "too little to matter");
         let said = classes([400, 70_000], [600, 30_000]).unwrap();
         assert!(said.contains("api is 40% of its requests and 70% of the baseline's"), "{said}");
     }

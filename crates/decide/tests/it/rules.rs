@@ -306,7 +306,9 @@ fn without_a_profile_the_start_warns_and_the_warning_is_on_record() {
     world.normal = Some(Normal { span_ms: 20_000, ..profile(5) });
     world.release("v2").unwrap();
     let warnings = &world.state.flight.as_ref().unwrap().warnings;
-    assert!(warnings[0].contains("v1 was seen for 20s with 3000 requests, 1m and 200 or 5s and 5000 are needed"));
+    assert!(
+        warnings[0].contains("v1 was seen for 20s with 3000 requests, 1m and 200 or 5s and 5000 are needed")
+    );
     assert_eq!(world.state.flight.as_ref().unwrap().normal, None);
 }
 

@@ -170,6 +170,7 @@ mod digits {
     pub(super) mod optional {
         use super::{Deserializer, Serializer};
 
+        #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
         pub(in super::super) fn serialize<S: Serializer>(
             number: &Option<i128>,
             to: S,

@@ -117,7 +117,11 @@ fn gives(fields: &Fields<'_, '_>, source: &Source, asked: Asked) -> bool {
             refused("sum", "lines are counted, and have no sums".to_owned(), hint)
         }
         (Asked::Values, Api::Logs { .. }) => has_group(fields, "values", "value"),
-        (Asked::Values, Api::Prometheus { .. } | Api::Otlp { .. } | Api::Csv { .. }) => true,
+        (Asked::Values, Api::Prometheus { .. } | Api::Otlp { .. } | Api::Csv { .. })
+        | (
+            Asked::Types,
+            Api::Prometheus { .. } | Api::Otlp { .. } | Api::Json { .. } | Api::Command { .. },
+        ) => true,
         (Asked::Values, _) => {
             let message = format!("{word} gives no single values");
             refused("values", message, "write `count`, `sum` and `sum_of_squares`")
@@ -126,10 +130,6 @@ fn gives(fields: &Fields<'_, '_>, source: &Source, asked: Asked) -> bool {
             let by = fields.text("by").unwrap_or_default();
             has_group(fields, "bad", &by)
         }
-        (
-            Asked::Types,
-            Api::Prometheus { .. } | Api::Otlp { .. } | Api::Json { .. } | Api::Command { .. },
-        ) => true,
         (Asked::Types, _) => {
             let message = format!("{word} gives no types");
             refused("by", message, "count sessions with new types there, with kind: client_errors")

@@ -1,6 +1,8 @@
 //! What hosted sources answer, with values of our own in the shape of their public recordings: the
 //! same members in the same order, the same headers, the same bodies of refusals.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{amount, body, decoded};
@@ -121,9 +123,11 @@ pub(super) fn flux(request: &str, seconds: &[u64]) -> String {
             .to_owned();
     for at in seconds {
         let value = amount(query);
-        text += &format!(
+        write!(
+            text,
             ",,0,2020-02-17T22:19:49Z,2020-02-18T22:19:49Z,{at},{value},\"two\r\nlines, one \"\"row\"\"\"\r\n"
-        );
+        )
+        .unwrap();
     }
     text + "\r\n"
 }

@@ -31,7 +31,7 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         play: |_, _, c, _| {
-            answer(c, "503 Service Unavailable", "content-type: text/plain\r\n", "\nmoving house\n")
+            answer(c, "503 Service Unavailable", "content-type: text/plain\r\n", "\nmoving house\n");
         },
         told: |_| vec!["it answers 503 Service Unavailable: moving house"],
     },
