@@ -140,7 +140,7 @@ fn an_alert_rolls_back_only_when_it_is_proven() {
     for kept in ["DiskFull by alertmanager did nothing", "X by alertmanager did nothing: it has no label"] {
         assert!(told.contains(kept), "{kept} in {told}");
     }
-    assert_eq!(bed.status()["release"]["state"], "held", "it still waits for its approval");
+    bed.until("it waits for its approval again", |status| status["release"]["state"] == "held");
 
     // Proven: back at once, and the same alert again does nothing, also not to the next release.
     let began = now();

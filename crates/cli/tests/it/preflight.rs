@@ -17,7 +17,9 @@ fn before_there_is_traffic_a_person_says_what_to_expect() {
     let said = bed.ok(&["preflight", "--rps", "100", "--errors", "1%", "--detect", "2x", "--json"]).json();
     let step = &said["forecast"]["steps"][0];
     assert_eq!(said["forecast"]["wanted_bp"], 20_000, "{said:#}");
-    assert_eq!((step["canary_requests"].as_u64(), step["detectable_ppm"].as_u64()), (Some(5), None));
+    // Five requests show hardly less than total failure.
+    assert_eq!(step["canary_requests"], 5);
+    assert!(step["detectable_ppm"].as_u64().is_none_or(|ppm| ppm > 800_000), "{step}");
     // By hand, from the brief of the tests: a tenth of 100 requests/s, 1 % failing, twice as many.
     let wanted_s = step["wanted_ms"].as_u64().unwrap() / 1_000;
     assert!((300..900).contains(&wanted_s), "{step}");

@@ -242,8 +242,18 @@ impl<'a> Power<'a> {
     }
 
     fn error_exclusion(&self, metric: &MetricPolicy, share: f64, ratio: f64) -> f64 {
+        // The base rate is as it was seen, give or take: what is promised must hold at either end.
+        let ends =
+            [self.traffic.base, self.traffic.base - self.base_error, self.traffic.base + self.base_error];
+        let by_errors = ends
+            .map(|base| {
+                let traffic = preflight::Traffic { base: base.max(self.traffic.base / 10.0), ..self.traffic };
+                let slack = f64::from(metric.slack_ppm) / 1e6 / traffic.base;
+                self.exclusion_test(ratio + slack, self.phi).seconds(&traffic, share, 1.0)
+            })
+            .into_iter()
+            .fold(0.0, f64::max);
         let test = self.exclusion_test(self.as_ratio(ratio, metric), self.phi);
-        let by_errors = test.seconds(&self.traffic, share, 1.0);
         // Where hardly anything fails it is the slack that excludes: the rule of three.
         let delta = f64::from(metric.slack_ppm) / 1e6;
         let of_canary = self.traffic.rps * share;

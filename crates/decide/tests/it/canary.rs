@@ -177,7 +177,7 @@ fn too_little_evidence_extends_and_then_asks() {
     verdict INSUFFICIENT_DATA
     step extended
     hold Evidence: latency_p95: 2x as many slow requests are not excluded yet: p95 canary none against baseline none
-    -> waiting for a person: latency_p95: 2x as many slow requests are not excluded yet: p95 canary none against baseline none (taxiway resume, promote or abort)
+    -> waiting for a person: latency_p95: 2x as many slow requests are not excluded yet: p95 canary none against baseline none (it goes on by itself once there is enough; taxiway resume, promote or abort)
     ");
 }
 
@@ -217,6 +217,33 @@ fn the_harm_budget_lets_a_quiet_service_go_on() {
 }
 
 #[test]
+fn a_question_for_lack_of_evidence_answers_itself_when_the_evidence_comes() {
+    let mut world = World::serving();
+    world.rps = 0;
+    world.spec.strategy.steps = vec![step("canary-10", 10, 30), step("full", 100, 0)];
+    world.release("v2").unwrap();
+    world.wait(130);
+    assert!(world.told().contains("hold Evidence"), "{}", world.told());
+    world.rps = 1_000;
+    world.wait(90);
+    insta::assert_snapshot!(world.told(), @"
+    verdict INSUFFICIENT_DATA
+    verdict INSUFFICIENT_DATA
+    verdict PROCEED
+    hold Evidence ended
+    passed 0
+    step 1
+    instances v1x2 v2x2
+    split v1 | v2 100%
+    passed 1
+    split v2 | - 0%
+    ended Released: v2 has all the traffic and takes the place of v1
+    instances v2x2
+    -> nothing to do
+    ");
+}
+
+#[test]
 fn without_traffic_nothing_ages() {
     let mut world = World::serving();
     world.rps = 0;
@@ -229,7 +256,7 @@ fn without_traffic_nothing_ages() {
     instances v1x2 v2x1
     split v1 | v2 10%
     hold Evidence: after 2m01s on this step there are only 0ms with fresh evidence of the 30s it needs
-    -> waiting for a person: after 2m01s on this step there are only 0ms with fresh evidence of the 30s it needs (taxiway resume, promote or abort)
+    -> waiting for a person: after 2m01s on this step there are only 0ms with fresh evidence of the 30s it needs (it goes on by itself once there is enough; taxiway resume, promote or abort)
     ");
     assert_eq!(world.state.flight.as_ref().unwrap().bake_ms, 0);
 }

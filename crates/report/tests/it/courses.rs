@@ -90,7 +90,7 @@ fn every_measure_has_its_chart() {
 
     let memory = metric("memory");
     assert_eq!((memory.unit, memory.instances), (Unit::Bytes, true));
-    assert_eq!(memory.tolerated_at, Some((240 << 20) as i64), "1.2x of the baseline's largest");
+    assert_eq!(memory.tolerated_at, Some(240 << 20), "1.2x of the baseline's largest");
     assert_eq!(metric("throughput").red_at, Some(500_000), "half of what was routed");
     assert!(metric("throughput").lower_is_worse && metric("cpu").tolerated_at.is_none());
     let page = html::report(&report);
