@@ -183,7 +183,11 @@ pub(super) fn share(text: &str, whole: u64, above: bool) -> Read<u64> {
         "" => return fault(Code::WrongUnit, format!("`{text}` has no `%`"), format!("write {digits}%")),
         other => {
             let message = format!("`{}` is not how a share is written", other.trim());
-            return fault(Code::WrongUnit, message, format!("write {digits}%"));
+            // A multiple of something is so much more of it: 1.2x is 20% more.
+            let more = number.times(100).filter(|percent| above && other == "x" && *percent > 100);
+            let hint = more
+                .map_or(format!("write {digits}%"), |percent| format!("write {}% for {text}", percent - 100));
+            return fault(Code::WrongUnit, message, hint);
         }
     }
     match number.times(whole / 100) {
@@ -382,6 +386,7 @@ mod tests {
         assert_eq!(hint(size("64M")), (Code::WrongUnit, "write 64MiB".into()));
         assert_eq!(hint(share("5", 10_000, false)), (Code::WrongUnit, "write 5%".into()));
         assert_eq!(hint(share("5x", 10_000, false)), (Code::WrongUnit, "write 5%".into()));
+        assert_eq!(hint(share("1.2x", 10_000, true)), (Code::WrongUnit, "write 20% for 1.2x".into()));
         assert_eq!(hint(share("101%", 10_000, false)).0, Code::OutOfRange);
         assert_eq!(hint(share("0.001%", 10_000, false)).0, Code::OutOfRange);
         assert_eq!(hint(share("-5%", 10_000, false)).0, Code::BadValue);

@@ -90,7 +90,12 @@ fn extent(metric: &MetricReport) -> [f64; 2] {
     // A limit just above what was seen belongs into the picture, one far off does not.
     let near = limits(metric)[0].map(|limit| place_of(metric.unit, limit as i64) * 1.1);
     let near = near.filter(|limit| *limit < 4.0 * seen.max(red)).unwrap_or(0.0);
-    let least = if metric.unit == Unit::Bytes { 1.0 } else { 10.0 };
+    // Where nothing was seen, an axis of round figures: 0.1% at its top.
+    let least = match metric.unit {
+        Unit::Bytes => 1.0,
+        _ if seen == 0.0 => 1_000.0,
+        _ => 10.0,
+    };
     let lowest = readings().map(|reading| place_of(metric.unit, reading.value)).fold(0.0, f64::min);
     [lowest * 1.15, seen.max(red).max(near).max(least)]
 }
