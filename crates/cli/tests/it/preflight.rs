@@ -23,8 +23,8 @@ fn before_there_is_traffic_a_person_says_what_to_expect() {
     // By hand, from the brief of the tests: a tenth of 100 requests/s, 1 % failing, twice as many.
     let wanted_s = step["wanted_ms"].as_u64().unwrap() / 1_000;
     assert!((300..900).contains(&wanted_s), "{step}");
-    let seen = bed.ok(&["preflight", "--rps", "100", "--errors", "1%"]).out;
-    for wanted in ["as you say: 100 requests/s, 1.00% failed", "tenth", "never", "is blind"] {
+    let seen = bed.ok(&["preflight", "--rps", "20", "--errors", "1%"]).out;
+    for wanted in ["as you say: 20 requests/s, 1.00% failed", "tenth", "never", "is blind"] {
         assert!(seen.contains(wanted), "{wanted} is missing in\n{seen}");
     }
     for (flag, wrong) in [("--rps", "many"), ("--errors", "0.1"), ("--detect", "2")] {

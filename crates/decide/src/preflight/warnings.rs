@@ -86,11 +86,14 @@ pub(super) fn of(plan: &Plan, forecast: &Forecast) -> Vec<String> {
             continue;
         }
         if seen.detectable_ppm.is_none() {
+            let requests = match seen.canary_requests {
+                1 => "one canary request is".to_owned(),
+                several => format!("{several} canary requests are"),
+            };
             warnings.push(format!(
-                "step {} ({}) is blind: its {} canary requests are too few to be sure of finding even total failure{}",
+                "step {} ({}) is blind: its {requests} too few to be sure of finding even total failure{}",
                 seen.name,
                 seen.weight,
-                seen.canary_requests,
                 instead(seen)
             ));
         }
