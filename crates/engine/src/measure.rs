@@ -267,7 +267,9 @@ mod tests {
     fn a_type_of_the_baseline_is_told_also_when_the_exposure_changes_before_it_is_on_record() {
         let types = |total: u64, names: &[&str]| {
             let mut types = Types { total, ..Types::default() };
-            names.iter().for_each(|name| types.add(name, 1));
+            for name in names {
+                types.add(name, 1);
+            }
             types
         };
         let of = |total: u64, names: &[&str]| {

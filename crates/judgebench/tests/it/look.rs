@@ -8,8 +8,9 @@ const METRIC_BYTES_MAX: usize = 16 * 1_024;
 /// One metric more than any release has in use beside its metrics: what both sides answered.
 const RELEASE_BYTES_MAX: usize = 3 * METRIC_BYTES_MAX;
 
+/// Weighs states in a process of its own, where nothing else takes memory.
 #[test]
-#[ignore = "a role: weighs states in a process of its own, where nothing else takes memory"]
+#[ignore = "a role that other tests start, not a test"]
 fn weighing() {
     for case in cases() {
         let ((classes, metrics), weight) = (case.size(), case.weight());

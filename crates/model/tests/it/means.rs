@@ -12,6 +12,7 @@ const SERVICE: &str =
     "name: shop\nowner: me\ntarget: {command: ./run}\ntraffic: {listen: '127.0.0.1:8080'}\n";
 
 /// Stands in for the parser of PromQL: everything is a selector.
+#[expect(clippy::unnecessary_wraps, reason = "it has the parser's shape")]
 fn promql(asked: &[(MetricName, String)], _: &BTreeSet<String>) -> Result<Vec<Query>, Vec<Trouble>> {
     let query = |(metric, text): &(MetricName, String)| {
         let shape = Shape::Scalar { expression: text.clone(), every_ms: 1, why: String::new() };
@@ -30,10 +31,11 @@ const JSON: &str = "json: {url: 'http://h/{version}'}";
 
 fn judged(source: &str, metric: &str) -> (MetricPolicy, Vec<String>) {
     let service = read(source, metric).unwrap_or_else(|problems| panic!("{metric}: {problems:?}"));
-    let name = MetricName::new("m").unwrap();
-    let policy = service.analysis.metrics.iter().find(|policy| policy.name == name).unwrap().clone();
+    let name = MetricName::new("m").expect("a name");
+    let policy =
+        service.analysis.metrics.iter().find(|policy| policy.name == name).expect("it is there").clone();
     let source = &service.analysis.sources[0];
-    let shape = service.analysis.shape_of(&name).unwrap();
+    let shape = service.analysis.shape_of(&name).expect("it has a shape");
     (policy, source.questions(shape, Side::Canary, "v2"))
 }
 
