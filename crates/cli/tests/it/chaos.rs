@@ -10,6 +10,9 @@ use crate::bed::{Bed, eventually, kill};
 /// Kills in the suite.
 const KILLS: u64 = 30;
 
+/// Releases that are accepted at least: on a machine so slow that the kills are over before, they go on after them.
+const RELEASES: usize = 2;
+
 /// The numbers of splitmix64: enough to choose by, and the same for the same seed.
 struct Dice(u64);
 
@@ -70,11 +73,11 @@ fn strike(bed: &Bed, dice: &mut Dice, seed: u64) {
     kill(*pid, "KILL");
 }
 
-/// Releases one version after the other; gives back those that were accepted.
+/// Releases one version after the other, [`RELEASES`] of them and until it is `over`; gives back those that were accepted.
 fn release_on_and_on(bed: &Bed, over: &AtomicBool) -> Vec<String> {
     let mut accepted = Vec::new();
     for number in 2.. {
-        if over.load(Ordering::SeqCst) {
+        if over.load(Ordering::SeqCst) && accepted.len() >= RELEASES {
             break;
         }
         let version = format!("v{number}");
@@ -92,7 +95,7 @@ fn release_on_and_on(bed: &Bed, over: &AtomicBool) -> Vec<String> {
             let idle = said.code == 0
                 && said.json()[0]["release"].is_null()
                 && said.json()[0]["queued"] == serde_json::json!([]);
-            if idle || over.load(Ordering::SeqCst) {
+            if idle || over.load(Ordering::SeqCst) && accepted.len() >= RELEASES {
                 break;
             }
             // A release without traffic never gets its evidence.
@@ -131,7 +134,6 @@ fn all_is_well(bed: &Bed, accepted: &[String], seed: u64) {
         let times = known.iter().filter(|name| *name == version).count();
         assert_eq!(times, 1, "seed {seed}: {version} was accepted and is in the history {times} times");
     }
-    assert!(accepted.len() >= 2, "seed {seed}: releases went on meanwhile: {accepted:?}");
     // What serves is what the log says.
     let (_, version) = bed.ask().unwrap();
     assert_eq!(bed.status()["stable"], version.as_str(), "seed {seed}");
