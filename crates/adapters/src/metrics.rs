@@ -1,10 +1,10 @@
 //! Sources of metrics by query.
 //!
 //! [`promql`] takes queries apart when a release is planned; [`ask`] puts them to their sources
-//! while it is in flight, beside the engine, and keeps the newest answers. Every source is a file
-//! that builds a question and reads an answer.
+//! while it is in flight, beside the engine, and keeps what [`frame`] counts of the answers. Every
+//! source is a file that builds a question and reads an answer.
 
-mod answer;
+pub mod answer;
 mod ask;
 mod buckets;
 mod cloudwatch;
@@ -13,6 +13,7 @@ mod count;
 mod csv;
 mod datadog;
 mod exchange;
+pub mod frame;
 mod graphite;
 mod influxdb;
 mod json;
@@ -26,4 +27,5 @@ pub mod promql;
 mod sigv4;
 
 pub use ask::Sources;
+pub use exchange::Failure;
 pub use probe::{Found, Probed, probe};

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use taxiway_model::metrics::{Sample, Side};
 
 /// The label that says which part of the question a series answers: `canary.0`.
-pub(super) const PART: &str = "taxiway";
+pub const PART: &str = "taxiway";
 
 /// An answer to the question of one metric, both sides in one.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// Counters and values as they stand now.
     Now(Vector),
     /// Sums and values by time bucket.
@@ -29,33 +29,33 @@ pub(super) enum Answer {
 
 /// A vector: labels and value of each series, and the moment it was evaluated for.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Vector {
+pub struct Vector {
     /// Seconds since the epoch, on the source's clock; none in an empty answer.
-    pub(super) at_s: Option<f64>,
+    pub at_s: Option<f64>,
     /// Labels, [`PART`] among them, and values.
-    pub(super) series: Vec<(BTreeMap<String, String>, f64)>,
+    pub series: Vec<(BTreeMap<String, String>, f64)>,
 }
 
 /// Sums or values by time bucket.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Points {
+pub struct Points {
     /// Now, on the source's clock, in seconds since the epoch.
-    pub(super) now_s: f64,
+    pub now_s: f64,
     /// The width of a bucket.
-    pub(super) bucket_s: f64,
+    pub bucket_s: f64,
     /// The series.
-    pub(super) series: Vec<Series>,
+    pub series: Vec<Series>,
 }
 
 /// One series: what a part of the question gave of a side.
 #[derive(Debug, PartialEq)]
-pub(super) struct Series {
+pub struct Series {
     /// Of which side.
-    pub(super) side: Side,
+    pub side: Side,
     /// Which part of the question it answers.
-    pub(super) part: usize,
+    pub part: usize,
     /// When each bucket begins, in seconds since the epoch, and its sum or value.
-    pub(super) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// What an answer was worth.
@@ -70,6 +70,6 @@ pub(super) enum Outcome {
 }
 
 /// The mark of a part in a [`Vector`].
-pub(super) fn part(side: Side, part: usize) -> String {
+pub fn part(side: Side, part: usize) -> String {
     format!("{}.{part}", side.word())
 }

@@ -31,16 +31,17 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 const SECRET_CHARS_MIN: usize = 4;
 
 /// Why there is no answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
     /// One line for people.
-    pub(super) why: String,
+    pub why: String,
     /// The source asked to be left alone for so long.
-    pub(super) retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
-    pub(super) fn new(why: impl Into<String>) -> Self {
+    /// A failure with its reason, one line.
+    pub fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), retry_after: None }
     }
 }
