@@ -99,6 +99,10 @@ pub struct Flight {
     pub canary: Option<Side>,
     /// The baseline's totals over the same seconds.
     pub side_baseline: Option<Side>,
+    /// Requests of the canary and of the baseline that the judge compares, where they are not all of
+    /// them: only those from times in which both sides had some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<[u64; 2]>,
     /// Why and how far it goes back; none while it goes forward.
     pub returning: Option<Return>,
     /// What users said.

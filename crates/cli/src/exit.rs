@@ -58,7 +58,7 @@ pub(crate) const ALL: &[(Exit, &str, &str)] = &[
     (
         Exit::Unreachable,
         "unreachable",
-        "Something that is needed does not answer: the resident process, or the place an artifact comes from.",
+        "Something that is needed does not answer: the resident process (also when `taxiway stop` ended it while a release was watched), or the place an artifact comes from.",
     ),
     (Exit::Aborted, "aborted", "A person aborted the release; everything is back on the baseline."),
     (

@@ -7,7 +7,7 @@ use taxiway_model::decision::WaitingOn;
 use taxiway_model::ids::{ReleaseId, StreamId};
 
 use crate::client::{Client, Line, Lines};
-use crate::error::CliError;
+use crate::error::{CliError, Code};
 use crate::output::{self, Screen};
 use crate::view;
 
@@ -112,10 +112,14 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Opens the stream; a resident process that was killed is given time to come back.
+    /// Opens the stream; a resident process that was killed is given time to come back. One that was
+    /// stopped stays so: asking it again would wake it.
     fn reopen(&self) -> Result<Lines, CliError> {
         let began = Instant::now();
         loop {
+            if self.client.data().is_stopped() {
+                return Err(stopped(&format!("{} stays where it is", self.release)));
+            }
             match self.open() {
                 Err(error) if began.elapsed() > GONE_MAX => return Err(error),
                 Err(_) => std::thread::sleep(WAIT),
@@ -139,7 +143,7 @@ impl<'a> Follower<'a> {
                 match self.show {
                     Show::Json => output::json(update),
                     Show::Lines if entry.kind != "evidence_recorded" => {
-                        output::line(&view::log_line(entry, &output::paper()));
+                        output::told(&view::log_line(entry, &output::paper()));
                     }
                     Show::Lines | Show::Live => {}
                 }
@@ -169,6 +173,12 @@ impl<'a> Follower<'a> {
         });
         person.filter(|_| until.person).map(Ending::Waiting)
     }
+}
+
+/// Somebody has stopped what was watched.
+pub(crate) fn stopped(what: &str) -> CliError {
+    CliError::new(Code::Unreachable, format!("it was stopped with `taxiway stop`; {what}"))
+        .hint("`taxiway start` goes on from there, `taxiway status --watch` follows it")
 }
 
 /// The place where the log ends now.

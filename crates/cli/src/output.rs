@@ -69,22 +69,19 @@ pub(crate) fn json<T: Serialize>(value: &T) {
     line(&serde_json::to_string(value).expect("answers are plain data with string keys"));
 }
 
-/// Words for the person, not for the next program.
+/// Words for the person, not for the next program; broken at blanks where a terminal is narrower.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    let size = if std::io::stderr().is_terminal() { crossterm::terminal::size().ok() } else { None };
+    let text = match size {
+        Some((columns, _)) => view::fitted(text.trim_end(), usize::from(columns)),
+        None => text.trim_end().to_owned(),
+    };
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// A sentence for the person, broken at blanks where a person's terminal is narrower.
-pub(crate) fn say_broken(text: &str) {
-    let size = if std::io::stderr().is_terminal() { crossterm::terminal::size().ok() } else { None };
-    match size {
-        Some((columns, _)) => {
-            for line in view::broken(text, usize::from(columns)) {
-                say(&line);
-            }
-        }
-        None => say(text),
-    }
+/// A line of what goes on, broken at blanks where a terminal is narrower.
+pub(crate) fn told(text: &str) {
+    line(&columns().map_or_else(|| text.to_owned(), |columns| view::fitted(text, columns)));
 }
 
 /// Tells an error.

@@ -29,7 +29,7 @@ pub use figures::{latency, rate, span, thousands};
 pub use fleet::fleet;
 pub use forecast::forecast;
 pub use history::history;
-pub use ink::{broken, clean};
+pub use ink::{clean, fitted};
 pub use line::{log_line, rates, state_line};
 pub use status::status;
 pub use summary::summary;

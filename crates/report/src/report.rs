@@ -166,6 +166,15 @@ pub struct MetricReport {
     pub slower: Vec<Slower>,
 }
 
+impl MetricReport {
+    /// Whether it has an absolute band, whatever the baseline does.
+    pub(crate) fn has_limit(&self) -> bool {
+        [self.hold_above, self.rollback_above, self.hold_below, self.rollback_below]
+            .iter()
+            .any(Option::is_some)
+    }
+}
+
 /// Both sides in a span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {

@@ -127,7 +127,13 @@ pub(crate) fn weighed(metric: &MetricReport) -> String {
     match (metric.shown_ms.filter(|_| finding.shown), metric.excluded_ms) {
         (Some(ms), _) => format!("Shown to be worse than tolerated after {}", span(ms)),
         (None, Some(ms)) => format!("What must be excluded is excluded after {}", span(ms)),
-        (None, None) if metric.for_needed_milli.is_none() => "Nothing has to be excluded here".to_owned(),
+        (None, None) if metric.for_needed_milli.is_none() => match finding.verdict {
+            _ if metric.tolerance_bp.is_some() || !metric.has_limit() => "Nothing has to be excluded here",
+            Verdict::Proceed => "Within its limit",
+            Verdict::InsufficientData => "Not sure yet that it is within its limit",
+            Verdict::Hold | Verdict::Rollback => "Beyond its limit",
+        }
+        .to_owned(),
         (None, None) => match finding.wait_ms.filter(|ms| *ms > 0) {
             Some(ms) => format!("Not sure yet: about {} more at this traffic", span(ms)),
             None => "Not sure yet, either way".to_owned(),

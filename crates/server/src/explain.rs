@@ -10,7 +10,7 @@ use taxiway_decide::environment::{Environment, Flight};
 use taxiway_decide::judge;
 use taxiway_engine::View;
 use taxiway_model::counts::quantile_us;
-use taxiway_model::decision::WaitingOn;
+use taxiway_model::decision::{Report, WaitingOn};
 use taxiway_model::event::Hold;
 use taxiway_model::evidence::total;
 use taxiway_model::ids::StreamId;
@@ -22,6 +22,7 @@ use taxiway_model::verdict::{Judgement, Verdict};
 use crate::desk::Desk;
 use crate::feedback;
 use crate::problems::{no_stream, of_log};
+use crate::status::waiting;
 
 /// Events shown as the trail.
 const TRAIL: usize = 12;
@@ -121,12 +122,14 @@ fn sentence(view: &View, status: &Status) -> String {
 /// What it waits for; a hold says it where nothing else does.
 fn why(view: &View, flight: &Flight) -> String {
     let held = flight.holds.iter().find_map(|hold| flight.hold_sentences.get(hold));
-    match (view.report.waiting.is_empty(), held, judged_now(flight)) {
+    let judgement = judged_now(flight);
+    let report = Report { waiting: waiting(view, flight, judgement.as_ref()) };
+    match (report.waiting.is_empty(), held, judgement) {
         (true, Some(sentence), _) => format!("it waits for a person: {sentence}"),
         (true, None, Some(judgement)) if judgement.verdict == Verdict::Hold => {
             "the verdict holds it".to_owned()
         }
-        _ => view.report.sentence(),
+        _ => report.sentence(),
     }
 }
 

@@ -9,7 +9,9 @@ use taxiway_model::event::Hold;
 use taxiway_model::ids::{MetricName, VersionName};
 use taxiway_model::observation::{Instance, InstancePhase, Observed};
 use taxiway_model::plan::Plan;
+use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_model::time::{ForPeople, Timestamp};
+use taxiway_model::verdict::{Judgement, Verdict};
 use taxiway_model::weight::WeightBp;
 
 use crate::explain::{coming, judged_now};
@@ -105,13 +107,14 @@ fn of_flight(view: &View, flight: &environment::Flight, now: Timestamp) -> Fligh
             _ => WeightBp::ZERO,
         },
         lease_left_ms: seen.map_or(0, |seen| seen.lease_left_ms),
-        waiting: view.report.waiting.clone(),
-        holds: holds(flight),
+        waiting: waiting(view, flight, judgement.as_ref()),
+        holds: holds(flight, judgement.as_ref()),
         coming: coming::of(view, flight, judgement.as_ref(), now),
-        judgement,
         advisory: advisory(plan),
+        compared: compared(plan, judgement.as_ref(), [sides.canary().requests, sides.baseline().requests]),
         canary: Some(side(&plan.version.name, sides.canary())),
         side_baseline: flight.compared_with().map(|version| side(&version, sides.baseline())),
+        judgement,
         returning: flight.returning.as_ref().map(|returning| Return {
             cause: returning.cause,
             sentence: returning.sentence.clone(),
@@ -162,13 +165,61 @@ fn steps(flight: &environment::Flight) -> Vec<StepView> {
     flight.plan.steps.iter().enumerate().map(view).collect()
 }
 
-fn holds(flight: &environment::Flight) -> Vec<HoldView> {
+fn holds(flight: &environment::Flight, judgement: Option<&Judgement>) -> Vec<HoldView> {
     let view = |why: &Hold| HoldView {
         why: *why,
-        sentence: flight.hold_sentences.get(why).cloned().unwrap_or_default(),
-        since: flight.step_at,
+        sentence: said_now(flight, *why, judgement),
+        since: flight.hold_since.get(why).copied().unwrap_or(flight.step_at),
     };
     flight.holds.iter().map(view).collect()
+}
+
+/// What a hold says with the figures of now. On record are those of when it began: beside the
+/// verdict of now they would read as a contradiction.
+fn said_now(flight: &environment::Flight, why: Hold, judgement: Option<&Judgement>) -> String {
+    let recorded = flight.hold_sentences.get(&why).cloned().unwrap_or_default();
+    let Some(judgement) = judgement.filter(|judgement| !judgement.sentence.is_empty()) else {
+        return recorded;
+    };
+    let same = match why {
+        Hold::Verdict | Hold::Baseline => judgement.verdict == Verdict::Hold,
+        Hold::Evidence => without_figures(&recorded) == without_figures(&judgement.sentence),
+        Hold::Paused | Hold::Approval | Hold::Check | Hold::FreshBaseline => false,
+    };
+    if same { judgement.sentence.clone() } else { recorded }
+}
+
+fn without_figures(sentence: &str) -> String {
+    sentence.chars().filter(|c| !c.is_ascii_digit() && !matches!(c, '.' | ',')).collect()
+}
+
+/// What it waits for; a person is told what holds it with the figures of now.
+pub(crate) fn waiting(
+    view: &View,
+    flight: &environment::Flight,
+    judgement: Option<&Judgement>,
+) -> Vec<WaitingOn> {
+    let now = |on: &WaitingOn| match on {
+        WaitingOn::Person { sentence, command } => {
+            let hold = flight.hold_sentences.iter().find(|(_, recorded)| *recorded == sentence);
+            let sentence =
+                hold.map_or_else(|| sentence.clone(), |(why, _)| said_now(flight, *why, judgement));
+            WaitingOn::Person { sentence, command: command.clone() }
+        }
+        other => other.clone(),
+    };
+    view.report.waiting.iter().map(now).collect()
+}
+
+/// How many requests of either side the judge compares, where they are not all of them: only those
+/// from times in which both sides had some.
+fn compared(plan: &Plan, judgement: Option<&Judgement>, all: [u64; 2]) -> Option<[u64; 2]> {
+    let whole = |metric: &&MetricPolicy| metric.measure == Measure::ErrorRate && metric.endpoint.is_none();
+    let metric = plan.analysis.metrics.iter().find(whole)?;
+    let finding = judgement?.findings.iter().find(|finding| finding.metric == metric.name)?;
+    let compared = [finding.canary.requests, finding.baseline.as_ref()?.requests];
+    let fewer = compared.iter().zip(all).any(|(some, all)| *some < all);
+    (fewer && compared.iter().all(|some| *some > 0)).then_some(compared)
 }
 
 fn word(state: &Environment, flight: &environment::Flight, waiting: &[WaitingOn]) -> State {

@@ -120,7 +120,7 @@ fn print(global: &Global, client: &Client, args: &Args) -> Result<Exit, CliError
 }
 
 fn show(global: &Global, entry: &LogEntry) {
-    if global.json { output::json(entry) } else { output::line(&view::log_line(entry, &output::paper())) }
+    if global.json { output::json(entry) } else { output::told(&view::log_line(entry, &output::paper())) }
 }
 
 fn follow(global: &Global, client: &Client, after: u64, only: &str) -> Result<Exit, CliError> {

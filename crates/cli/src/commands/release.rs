@@ -202,7 +202,7 @@ fn print_plan(global: &Global, answer: &StartAnswer) -> Exit {
         output::lines(&view::forecast(&table, &output::paper()));
     }
     for warning in &answer.warnings {
-        output::say_broken(&format!("warning: {warning}"));
+        output::say(&format!("warning: {warning}"));
     }
     Exit::Done
 }
@@ -212,7 +212,7 @@ fn announce(global: &Global, answer: &StartAnswer, release: &ReleaseId) {
         return;
     }
     for warning in &answer.warnings {
-        output::say_broken(&format!("warning: {warning}"));
+        output::say(&format!("warning: {warning}"));
     }
     let behind = answer.behind.as_ref().map_or_else(String::new, |other| format!(", behind {other}"));
     output::say(&format!(

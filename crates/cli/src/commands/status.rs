@@ -9,6 +9,7 @@ use crate::client::{Client, Line, Need, Wanted, of_stream};
 use crate::data::Data;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::follow::stopped;
 use crate::output::{self, Screen};
 use crate::view;
 
@@ -75,6 +76,8 @@ fn watch(
         }
         match lines.next(Duration::from_millis(250)) {
             Line::Interrupted => return Ok(Exit::Done),
+            // One that was stopped stays so: asking it again would wake it.
+            Line::End if client.data().is_stopped() => return Err(stopped("nothing of it runs any more")),
             Line::End => {
                 std::thread::sleep(Duration::from_millis(300));
                 lines = client.follow(&path)?;

@@ -6,8 +6,10 @@ use super::figures::{clock, counted, latency, rate, running, span, thousands};
 use super::ink::{Ink, Line, draw, labelled};
 use super::metrics::metrics;
 use super::status::{change, word};
+use super::summary::commands;
 use taxiway_api::{Coming, Explained, Fate, FeedbackView, Flight, Input, LogEntry, SourceState, SourceView};
 use taxiway_model::feedback::Kind;
+use taxiway_model::verdict::Verdict;
 
 /// Events and pieces of feedback shown where not everything is.
 const TRAIL: usize = 4;
@@ -22,7 +24,11 @@ pub fn explain(explained: &Explained, full: bool, paper: &Paper) -> Vec<String> 
     let mut because = explained.sentence.clone();
     if let Some(judgement) = judged.filter(|judgement| !judgement.sentence.is_empty()) {
         // Said in full right below.
-        because = because.replace(&judgement.sentence, "more evidence is needed");
+        let short = match judgement.verdict {
+            Verdict::InsufficientData => "more evidence is needed",
+            Verdict::Proceed | Verdict::Hold | Verdict::Rollback => "because of the verdict",
+        };
+        because = because.replace(&judgement.sentence, short);
     }
     if let Some(back) = back {
         because = format!("{because}; {}", back.sentence);
@@ -57,7 +63,7 @@ pub fn explain(explained: &Explained, full: bool, paper: &Paper) -> Vec<String> 
         lines.extend(labelled("judge", Ink::Faint, &rest, Ink::Faint, paper));
     }
     lines.extend(led_here(explained, full, paper));
-    lines.extend(can_do(explained));
+    lines.extend(can_do(explained, paper));
     while lines.last().is_some_and(|line| line.width() == 0) {
         lines.pop();
     }
@@ -243,22 +249,20 @@ fn led_here(explained: &Explained, full: bool, paper: &Paper) -> Vec<Line> {
     let shown = if full { trail.len() } else { TRAIL.min(trail.len()) };
     for entry in &trail[trail.len() - shown..] {
         let time = clock(entry.at, &paper.zone);
-        let line = Line::new().plain(" ").put(Ink::Faint, &time).plain("  ").plain(&entry.sentence);
-        lines.push(line.put(Ink::Faint, &format!("  log {}", entry.global)));
+        let text = format!("{} (log {})", entry.sentence, entry.global);
+        lines.extend(labelled(&time, Ink::Faint, &text, Ink::Plain, paper));
     }
     lines
 }
 
-fn can_do(explained: &Explained) -> Vec<Line> {
+fn can_do(explained: &Explained, paper: &Paper) -> Vec<Line> {
     if explained.next.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![Line::new(), Line::new().plain(" ").put(Ink::Faint, "what you can do")];
-    let commands = explained.next.iter().map(|next| next.command.chars().count()).max().unwrap_or(0).min(40);
-    for next in &explained.next {
-        let line = Line::new().plain("   ").put(Ink::Active, &next.command).to(commands + 5);
-        lines.push(line.plain(&next.effect));
-    }
+    let next: Vec<(&str, &str)> =
+        explained.next.iter().map(|next| (next.command.as_str(), next.effect.as_str())).collect();
+    lines.extend(commands(&next, paper));
     lines
 }
 

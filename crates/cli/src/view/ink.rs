@@ -182,7 +182,7 @@ pub(super) fn led(label: &str, lead: (Ink, &str), text: &str, ink: Ink, paper: &
 pub(super) const LABEL_COLUMNS: usize = 11;
 
 /// Breaks a text at blanks so that no line is longer than `room`, unless a word is.
-pub fn broken(text: &str, room: usize) -> Vec<String> {
+pub(super) fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a line");
@@ -196,6 +196,25 @@ pub fn broken(text: &str, room: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A text of several lines, those too long broken at blanks and hung in below their beginning.
+pub fn fitted(text: &str, columns: usize) -> String {
+    let mut fitted = Vec::new();
+    for line in text.lines() {
+        if line.chars().count() <= columns {
+            fitted.push(line.to_owned());
+            continue;
+        }
+        let begin = line.chars().take_while(|c| *c == ' ').count();
+        let indent = begin + 2;
+        let room = columns.saturating_sub(indent).max(20);
+        for (i, part) in broken(line, room).into_iter().enumerate() {
+            let blanks = if i == 0 { begin } else { indent };
+            fitted.push(format!("{}{part}", " ".repeat(blanks)));
+        }
+    }
+    fitted.join("\n")
 }
 
 #[cfg(test)]
@@ -227,6 +246,15 @@ mod tests {
         let plain = line.clone().draw(&Paper::new(50, false));
         assert_eq!(plain.chars().count(), 50);
         assert_eq!(clean(&line.draw(&Paper::new(50, true))), plain);
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_terminal_is_broken_between_words() {
+        let text =
+            "\nerror: the file is wrong: name is missing\n  next: write a name, such as shop or cart\nshort";
+        let broken = "\nerror: the file is wrong:\n  name is missing\n  next: write a name, such as\n    shop or cart\nshort";
+        assert_eq!(fitted(text, 31), broken);
+        assert_eq!(fitted(text, 80), text);
     }
 
     #[test]

@@ -136,6 +136,7 @@ fn flight(state: State) -> Flight {
         advisory: vec![],
         canary: None,
         side_baseline: None,
+        compared: None,
         returning: None,
         feedback: FeedbackView::default(),
         timings: Timings {
@@ -218,7 +219,11 @@ pub(super) fn returning() -> Status {
 pub(super) fn held() -> Status {
     let sentence = "step canary-5 asks for a person: `taxiway promote shop`\u{1b}[2J";
     let release = Flight {
-        holds: vec![HoldView { why: Hold::Approval, sentence: sentence.into(), since: NOW }],
+        holds: vec![HoldView {
+            why: Hold::Approval,
+            sentence: sentence.into(),
+            since: Timestamp(NOW.0 - 12_000_000),
+        }],
         weight: None,
         ..flight(State::Held)
     };

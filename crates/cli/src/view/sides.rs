@@ -28,6 +28,14 @@ pub(super) fn sides(flight: &Flight) -> Vec<Line> {
     }
     let mut lines = vec![head];
     lines.extend(rows.into_iter().map(|(label, side, other)| row(label, side, other)));
+    if let Some([canary, baseline]) = flight.compared {
+        let text = format!(
+            "judged: {} and {} of these, from when both sides had requests",
+            thousands(canary),
+            thousands(baseline)
+        );
+        lines.push(Line::new().to(LABEL_COLUMNS).put(Ink::Faint, &text));
+    }
     lines
 }
 

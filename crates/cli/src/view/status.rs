@@ -22,7 +22,7 @@ pub fn status(status: &Status, paper: &Paper) -> Vec<String> {
     for room in [Room::Enough, Room::Tight, Room::Scarce] {
         let mut lines = header(status, paper);
         match &status.release {
-            Some(flight) => lines.extend(in_flight(flight, room, paper)),
+            Some(flight) => lines.extend(in_flight(flight, status.at, room, paper)),
             None => lines.extend(at_rest(status, paper)),
         }
         lines.extend(troubles(status, paper));
@@ -83,7 +83,7 @@ fn age(flight: &Flight, now: Timestamp) -> String {
     format!("  {}", running(now.since_ms(since), u64::MAX))
 }
 
-fn in_flight(flight: &Flight, room: Room, paper: &Paper) -> Vec<Line> {
+fn in_flight(flight: &Flight, now: Timestamp, room: Room, paper: &Paper) -> Vec<Line> {
     let mut lines = rail(flight, paper);
     lines.push(Line::new());
     lines.extend(traffic(flight, paper));
@@ -98,7 +98,7 @@ fn in_flight(flight: &Flight, room: Room, paper: &Paper) -> Vec<Line> {
         lines.extend(findings(judgement, &flight.advisory, room, paper));
     }
     lines.push(Line::new());
-    lines.extend(waiting(flight, paper));
+    lines.extend(waiting(flight, now, paper));
     if flight.feedback.all > 0 {
         let ink = if flight.feedback.problems > 0 { Ink::Warn } else { Ink::Plain };
         lines.extend(labelled("users", Ink::Faint, &tally(&flight.feedback), ink, paper));
@@ -107,7 +107,7 @@ fn in_flight(flight: &Flight, room: Room, paper: &Paper) -> Vec<Line> {
 }
 
 /// Why it is not moving: the way back first, then what a person has to answer, then the rest.
-pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
+pub(super) fn waiting(flight: &Flight, now: Timestamp, paper: &Paper) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(back) = &flight.returning {
         let said = flight.judgement.as_ref().is_some_and(|judgement| judgement.sentence == back.sentence);
@@ -131,7 +131,8 @@ pub(super) fn waiting(flight: &Flight, paper: &Paper) -> Vec<Line> {
     let told = |sentence: &str| !sentence.is_empty() && judged.contains(sentence);
     for hold in &flight.holds {
         let text = if told(&hold.sentence) { "for you, because of this verdict" } else { &hold.sentence };
-        lines.extend(labelled("waits", Ink::Warn, text, Ink::Strong, paper));
+        let text = format!("{text} (for {})", running(now.since_ms(hold.since), u64::MAX));
+        lines.extend(labelled("waits", Ink::Warn, &text, Ink::Strong, paper));
     }
     let mut label = if flight.holds.is_empty() { "waiting" } else { "" };
     for on in &flight.waiting {

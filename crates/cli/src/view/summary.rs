@@ -2,9 +2,12 @@
 
 use super::Paper;
 use super::history::{cost, ended};
-use super::ink::{Ink, Line, draw, labelled};
+use super::ink::{Ink, Line, broken, draw, labelled};
 use taxiway_api::HistoryEntry;
 use taxiway_model::event::Outcome;
+
+/// Where what a command does begins, below it.
+const BELOW: usize = 7;
 
 /// A line per release in their order, the place of the log, and commands with what they do.
 pub fn summary(releases: &[HistoryEntry], log: &str, next: &[(&str, &str)], paper: &Paper) -> Vec<String> {
@@ -44,9 +47,25 @@ pub fn summary(releases: &[HistoryEntry], log: &str, next: &[(&str, &str)], pape
         lines.push(Line::new());
         lines.push(Line::new().plain(" ").put(Ink::Faint, "try next"));
     }
-    let longest = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0).min(50);
-    for (command, effect) in next {
-        lines.push(Line::new().plain("   ").put(Ink::Active, command).to(longest + 5).plain(effect));
-    }
+    lines.extend(commands(next, paper));
     draw(lines, paper)
+}
+
+/// Commands with what they do beside them, or below them where the paper is too narrow for both.
+pub(super) fn commands(next: &[(&str, &str)], paper: &Paper) -> Vec<Line> {
+    let longest = |texts: fn(&(&str, &str)) -> usize| next.iter().map(texts).max().unwrap_or(0);
+    let column = longest(|(command, _)| command.chars().count()) + 5;
+    let beside = column + longest(|(_, effect)| effect.chars().count()) <= paper.columns();
+    let mut lines = Vec::new();
+    for (command, effect) in next {
+        let line = Line::new().plain("   ").put(Ink::Active, command);
+        if beside {
+            lines.push(line.to(column).plain(effect));
+        } else {
+            lines.push(line);
+            let room = paper.columns().saturating_sub(BELOW);
+            lines.extend(broken(effect, room).iter().map(|part| Line::new().to(BELOW).put(Ink::Faint, part)));
+        }
+    }
+    lines
 }

@@ -109,7 +109,7 @@ fn a_release_that_waits_for_a_person() {
 
     traffic   unknown: the router does not answer; last asked for 5%
 
-    waits     step canary-5 asks for a person: `taxiway promote shop`
+    waits     step canary-5 asks for a person: `taxiway promote shop` (for 12s)
     silent    proxy: connection refused for 12s
     queued    v4 waits for this release to end
     "#);
@@ -243,9 +243,9 @@ fn why_it_is_where_it_is_on_one_screen() {
     report    DiskFull by alertmanager did nothing: no rule says what it means
 
     what led here
-    20:56:40  step canary-1 passed  log 790
-    20:56:41  entered step canary-5  log 791
-    20:56:42  router confirmed 5%  log 793
+    20:56:40  step canary-1 passed (log 790)
+    20:56:41  entered step canary-5 (log 791)
+    20:56:42  router confirmed 5% (log 793)
 
     what you can do
       taxiway promote shop  goes to canary-25 now

@@ -73,8 +73,17 @@ fn a_person_is_waited_for_and_answers() {
         explained["next"].as_array().unwrap().iter().any(|next| next["command"] == "taxiway promote"),
         "{explained:#}"
     );
-    bed.ok(&["pause"]);
-    bed.until("it is paused", |status| status["release"]["state"] == "paused");
+    bed.ok(&["pause", "--reason", "the pager is silent"]);
+    let paused = bed.until("it is paused", |status| status["release"]["state"] == "paused");
+    let hold = |why: &str| {
+        let holds = paused["release"]["holds"].as_array().unwrap();
+        holds.iter().find(|hold| hold["why"] == why).unwrap_or_else(|| panic!("{paused:#}")).clone()
+    };
+    let said = hold("paused")["sentence"].as_str().unwrap().to_owned();
+    assert!(said.starts_with("paused by ") && said.ends_with(": the pager is silent"), "{said}");
+    assert!(hold("paused")["since"].as_i64() > hold("approval")["since"].as_i64(), "{paused:#}");
+    let explained = bed.ok(&["explain"]).out;
+    assert!(explained.contains("paused by "), "{explained}");
     bed.ok(&["resume"]);
     bed.ok(&["promote"]);
     bed.until("v2 is sealed", |status| status["stable"] == "v2");
@@ -82,9 +91,12 @@ fn a_person_is_waited_for_and_answers() {
     // Abort another one.
     bed.version("v3", "healthy");
     assert_eq!(bed.run(&["release", "--version", "v3", "--until", "step:tenth", "--timeout", "40s"]).code, 0);
-    bed.ok(&["abort"]);
+    bed.ok(&["abort", "--reason", "wrong build"]);
     bed.until("v3 is gone", |status| status["release"].is_null());
-    assert_eq!(bed.ok(&["history", "--json"]).json()[0]["outcome"], "aborted");
+    let aborted = bed.ok(&["history", "--json"]).json()[0].clone();
+    assert_eq!(aborted["outcome"], "aborted");
+    let said = aborted["sentence"].as_str().unwrap();
+    assert!(said.starts_with("aborted by ") && said.ends_with(": wrong build"), "{said}");
 
     // And report harm of a third.
     bed.version("v4", "healthy");
@@ -144,6 +156,29 @@ fn ctrl_c_only_stops_watching() {
     assert_eq!(bed.status()["release"]["version"], "v2", "the release goes on");
     bed.ok(&["promote", "--full"]);
     bed.until("v2 is sealed", |status| status["stable"] == "v2");
+}
+
+#[test]
+fn who_watches_does_not_wake_what_was_stopped() {
+    let long = "
+strategy:
+  steps:
+    - {name: tenth, weight: 10%, bake: 10m, analysis: false}
+    - {name: all, weight: 100%, bake: 0s, analysis: false}
+";
+    let bed = Bed::new(long).with_v1();
+    bed.version("v2", "healthy");
+    let watchers = [bed.start(&["release", "--version", "v2", "--json"]), bed.start(&["status", "--watch"])];
+    bed.until("it is on its step", |status| status["release"]["state"] == "watching");
+    bed.ok(&["stop"]);
+    for watcher in watchers {
+        let said = ended(watcher);
+        assert_eq!(said.code, 8, "{said:?}");
+        assert!(said.err.contains("taxiway stop") && said.err.contains("taxiway start"), "{said:?}");
+    }
+    assert!(bed.processes().is_empty(), "{:?}", bed.processes());
+    bed.ok(&["start"]);
+    bed.until("the release goes on", |status| status["release"]["version"] == "v2");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::judge;
 use taxiway_model::event::{Event, Hold, Outcome, ReturnCause};
 use taxiway_model::evidence::Window;
 use taxiway_model::ids::ReleaseId;
-use taxiway_model::record::Recorded;
+use taxiway_model::record::{Actor, Recorded};
 use taxiway_model::time::Timestamp;
 use taxiway_model::verdict::Verdict;
 
@@ -18,7 +18,27 @@ pub fn evolve(mut state: Environment, recorded: &Recorded<Event>) -> Environment
     state.seq = recorded.seq;
     state.at = recorded.at;
     apply(&mut state, &recorded.event, recorded.at);
+    if let Actor::Person(name) = &recorded.actor {
+        tell_who(&mut state, &recorded.event, name, &recorded.reason);
+    }
     state
+}
+
+/// Who asks next wants to know whom to ask: a pause and an abort bear the name and the reason.
+fn tell_who(state: &mut Environment, event: &Event, name: &str, reason: &str) {
+    let Some(flight) = &mut state.flight else { return };
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match event {
+        Event::HoldBegan { why: Hold::Paused, .. } => {
+            flight.hold_sentences.insert(Hold::Paused, format!("paused by {name}{reason}"));
+        }
+        Event::ReturnDecided { cause: ReturnCause::Aborted, .. } => {
+            if let Some(returning) = &mut flight.returning {
+                returning.sentence = format!("aborted by {name}{reason}");
+            }
+        }
+        _ => {}
+    }
 }
 
 fn apply(state: &mut Environment, event: &Event, at: Timestamp) {
@@ -179,6 +199,7 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
         Event::HoldBegan { why, sentence } => {
             flight.holds.insert(*why);
             flight.hold_sentences.insert(*why, sentence.clone());
+            flight.hold_since.insert(*why, at);
         }
         Event::HoldEnded { why } => end_hold(flight, *why),
         Event::StepPassed { by_hand, .. } => {
@@ -208,6 +229,7 @@ fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
 fn end_hold(flight: &mut Flight, why: Hold) {
     flight.holds.remove(&why);
     flight.hold_sentences.remove(&why);
+    flight.hold_since.remove(&why);
     let step = flight.step.unwrap_or(0);
     match why {
         Hold::Verdict => flight.accepted = Some(flight::Taken { verdict: Verdict::Hold, step }),

@@ -43,6 +43,8 @@ pub struct Flight {
     pub holds: BTreeSet<Hold>,
     /// What each hold says.
     pub hold_sentences: BTreeMap<Hold, String>,
+    /// When each hold began.
+    pub hold_since: BTreeMap<Hold, Timestamp>,
     /// Evidence time on this step at which the verdict became HOLD.
     pub hold_since_bake_ms: Option<u64>,
     /// Evidence time on this step at which a regression that goes back when it lasts was shown.
@@ -134,6 +136,7 @@ impl Flight {
             waived: false,
             holds: BTreeSet::new(),
             hold_sentences: BTreeMap::new(),
+            hold_since: BTreeMap::new(),
             hold_since_bake_ms: None,
             shown_since_bake_ms: None,
             accepted: None,

@@ -151,7 +151,7 @@ fn an_outage_of_both_sides_holds_for_a_person() {
     insta::assert_snapshot!(world.told(), @"
     back (Aborted): a person aborted it
     split v1 | - 0%
-    ended Aborted: a person aborted it
+    ended Aborted: aborted by ada
     instances v1x2
     -> nothing to do
     ");

@@ -28,7 +28,7 @@ fn pause_resume_and_promote() {
     verdict PROCEED
     verdict INSUFFICIENT_DATA
     verdict PROCEED
-    -> waiting for a person: a person paused it (taxiway resume)
+    -> waiting for a person: paused by ada (taxiway resume)
     ");
     world.ask(&Command::Resume).unwrap();
     world.ask(&Command::Promote { full: false }).unwrap();
@@ -92,7 +92,7 @@ fn abort_is_over_and_suppresses_nothing() {
     verdict INSUFFICIENT_DATA
     back (Aborted): a person aborted it
     split v1 | - 0%
-    ended Aborted: a person aborted it
+    ended Aborted: aborted by ada
     instances v1x2
     accepted v2
     started shop-live-3
