@@ -101,7 +101,7 @@ fn usage() -> String {
         "usage: cargo xtask <verb>\n\n\
          \x20 test                           everything continuous integration checks; ends with `N passed, N failed`\n\
          \x20 tidy                           the written rules of this repository, checked on its sources\n\
-         \x20 parts                          adapters against emulations that are too heavy for the suite (moto, for CloudWatch)\n\
+         \x20 parts                          adapters against what is not ours: Prometheus, InfluxDB, Graphite, moto (also part of `test`)\n\
          {}\n{}",
         forwards.join("\n"),
         bench::usage()

@@ -87,6 +87,14 @@ fn is_root() -> Result<bool, Error> {
     Ok(shell::capture(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
+/// Installs one package that a program which is there lacks.
+pub(crate) fn install_as_root(package: &str) -> Result<(), Error> {
+    if is_root()? {
+        return install(&BTreeSet::from([package]));
+    }
+    Err(Error::new(format!("Debian's package `{package}` is needed, and only root can install it")))
+}
+
 fn install(packages: &BTreeSet<&str>) -> Result<(), Error> {
     let apt = |words: &[&str]| {
         let mut command = Command::new("apt-get");

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::needs::{self, Provided, provide};
+use crate::parts;
 use crate::shell::{self, Error};
 use crate::tidy;
 use tally::Tally;
@@ -50,6 +51,13 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     let mut provided = Provided::default();
     phases.run("needs", || {
         provided = provide(root, needs::FOR_TESTS)?;
+        match parts::provide(root) {
+            Ok(programs) => provided.folders.push(programs),
+            Err(error) => {
+                println!("{error}");
+                provided.missing.push(parts::missing());
+            }
+        }
         Ok(())
     });
     let cargo = |words: &[&str]| {

@@ -205,6 +205,7 @@ struct Head {
     location: Option<String>,
     encoding: String,
     is_text: bool,
+    is_page: bool,
 }
 
 impl Head {
@@ -221,6 +222,7 @@ impl Head {
             location: text("location").map(str::to_owned),
             encoding: text("content-encoding").unwrap_or_default().to_ascii_lowercase(),
             is_text: text("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
+            is_page: text("content-type").is_some_and(|kind| kind.starts_with("text/html")),
         }
     }
 
@@ -228,7 +230,9 @@ impl Head {
     fn line(&self, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(&body[..body.len().min(4 * SAID_CHARS_MAX)]);
         let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-        line.filter(|_| self.is_text).unwrap_or_default().to_owned()
+        // Graphite's words come as a page that has no markup.
+        let is_said = |line: &&str| self.is_text || (self.is_page && !line.starts_with('<'));
+        line.filter(is_said).unwrap_or_default().to_owned()
     }
 
     /// The body as it was before it was packed, within the same limit of size.
@@ -345,6 +349,7 @@ mod tests {
             location: None,
             encoding: encoding.to_owned(),
             is_text: false,
+            is_page: false,
         };
         let packed = |bytes: &[u8]| {
             let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -352,6 +357,8 @@ mod tests {
             Bytes::from(packer.finish().expect("memory"))
         };
         assert_eq!(head("gzip").unpacked(packed(b"[1]")).expect("gzip"), "[1]");
+        let page = Head { is_page: true, ..head("") };
+        assert_eq!([page.line(b"<html>no"), page.line(b"\nno such\n")], ["", "no such"]);
         let bomb = packed(&vec![b' '; BODY_BYTES_MAX + 1]);
         assert!(bomb.len() < 64 * 1024);
         assert!(head("gzip").unpacked(bomb).expect_err("a bomb").why.contains("more than 16 MiB"));

@@ -160,7 +160,7 @@ pub(super) fn find_or_skip(test: &str, program: &str) -> Option<std::path::PathB
     if found.is_none() {
         if let Some(file) = std::env::var_os("TAXIWAY_SKIPS") {
             let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();
-            writeln!(file, "{test}: no `{program}` on this machine (Debian's package has it)").unwrap();
+            writeln!(file, "{test}: no `{program}` on this machine; `cargo xtask test` gets it").unwrap();
         }
         eprintln!("{test}: skipped, no `{program}` on this machine");
     }
