@@ -50,10 +50,20 @@ pub fn micros(us: i64) -> String {
 pub fn millionths(micro: i64) -> String {
     let value = micro as f64 / 1e6;
     match value.abs() {
-        0.0..10.0 => trimmed(&format!("{value:.3}")),
+        // Costs of a request are tiny; two figures of them count.
+        0.0..0.001 => trimmed(&format!("{value:.6}")),
+        0.001..0.01 => trimmed(&format!("{value:.5}")),
+        0.01..10.0 => trimmed(&format!("{value:.3}")),
         10.0..1_000.0 => trimmed(&format!("{value:.1}")),
         _ => format!("{value:.0}"),
     }
+}
+
+/// Bytes: `3.5 MiB`, `400 MiB`.
+pub fn mebibytes(bytes: i64) -> String {
+    let value = bytes as f64 / 1_048_576.0;
+    let places = usize::from(value.abs() < 10.0);
+    format!("{} MiB", trimmed(&format!("{value:.places$}")))
 }
 
 /// A ratio in basis points: `1.02x`, `12.4x`, `412x`.
@@ -145,6 +155,8 @@ mod tests {
         assert_eq!([10_200, 124_000, 4_120_000].map(ratio), ["1.02x", "12.4x", "412x"]);
         assert_eq!([20_000, 12_000, 50_000].map(bound), ["2x", "1.2x", "5x"]);
         assert_eq!(share(1, 0), "none");
+        assert_eq!([0, 213, 4_260, 1_500_000].map(millionths), ["0", "0.000213", "0.00426", "1.5"]);
+        assert_eq!([0, 3_670_016, 400 << 20].map(mebibytes), ["0 MiB", "3.5 MiB", "400 MiB"]);
         assert_eq!(
             [0, 4_700, 25_000, 90_000].map(|e| one_in(e).unwrap_or_default()),
             ["", "109", "a thousand million and more", "a thousand million and more"]

@@ -149,9 +149,9 @@ fn of_metric(main: &mut String, report: &Report, metric: &MetricReport) {
 fn figures(report: &Report, metric: &MetricReport) -> String {
     let finding = &metric.finding;
     let mut terms = vec![
-        ("canary", side(metric.unit, Some(&finding.canary))),
-        ("baseline", side(metric.unit, finding.baseline.as_ref())),
-        ("ratio", ratio_words(finding)),
+        ("canary", side(metric, Some(&finding.canary))),
+        ("baseline", side(metric, finding.baseline.as_ref())),
+        ("ratio", ratio_words(metric)),
     ];
     let mut against = crate::text::weight(finding.against_milli, finding.against_needed_milli);
     if let Some(n) = one_in(finding.against_milli) {

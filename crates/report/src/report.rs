@@ -129,6 +129,12 @@ pub struct MetricReport {
     /// Whether its figures are of instances, and not of requests or values.
     #[serde(default)]
     pub instances: bool,
+    /// What its figures are of, where their unit does not say it: `cores`, `EUR per 1,000 requests`.
+    #[serde(default)]
+    pub per: String,
+    /// What its ratio compares, where that is not the figures shown: `CPU a request`.
+    #[serde(default)]
+    pub ratio_of: String,
     /// Whether it is a mean over values, whose interval is known.
     #[serde(default)]
     pub means: bool,
@@ -373,6 +379,16 @@ fn metric(
         lower_is_worse: is_lower_worse(policy),
         routed: policy.measure == Measure::Throughput,
         instances: matches!(policy.measure, Measure::Memory | Measure::Cpu | Measure::Restarts),
+        per: match (policy.measure, &course.policy.prices) {
+            (Measure::Cpu, _) => "cores".to_owned(),
+            (Measure::Cost, Some(prices)) => format!("{} per 1,000 requests", prices.currency),
+            _ => String::new(),
+        },
+        ratio_of: match policy.measure {
+            Measure::Cpu => "of CPU a request".to_owned(),
+            Measure::Throughput => "of what was routed".to_owned(),
+            _ => String::new(),
+        },
         means: policy.measure == Measure::QueryMoments,
         tolerated_at: band(policy, finding, unit, Some(policy.tolerance_bp).filter(|_| policy.is_compared())),
         red_at: band(policy, finding, unit, Some(policy.red_bp).filter(|bp| *bp != u32::MAX)),
@@ -523,7 +539,14 @@ pub fn cost(exposure: &Exposure) -> String {
 }
 
 /// A finding's ratio with its confidence sequence, for people.
-pub fn ratio_words(finding: &MetricFinding) -> String {
+pub fn ratio_words(metric: &MetricReport) -> String {
+    let finding = &metric.finding;
+    let words = ratio_and_range(finding);
+    let known = finding.ratio_bp.or(finding.ratio_from_bp).or(finding.ratio_to_bp).is_some();
+    if known && !metric.ratio_of.is_empty() { format!("{words} {}", metric.ratio_of) } else { words }
+}
+
+fn ratio_and_range(finding: &MetricFinding) -> String {
     let bounded = finding.ratio_from_bp.is_some() || finding.ratio_to_bp.is_some();
     let range = crate::figures::range(finding.ratio_from_bp, finding.ratio_to_bp);
     match finding.ratio_bp {

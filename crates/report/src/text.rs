@@ -55,10 +55,10 @@ fn of_metric(text: &mut String, metric: &MetricReport) {
     let finding = &metric.finding;
     let shown_only = if metric.required { "" } else { "  (shown only)" };
     let _ = writeln!(text, "{} {}  {}{shown_only}", sign(finding.verdict), finding.metric, metric.title);
-    let _ = writeln!(text, "    canary    {}", side(metric.unit, Some(&finding.canary)));
-    let _ = writeln!(text, "    baseline  {}", side(metric.unit, finding.baseline.as_ref()));
+    let _ = writeln!(text, "    canary    {}", side(metric, Some(&finding.canary)));
+    let _ = writeln!(text, "    baseline  {}", side(metric, finding.baseline.as_ref()));
     if finding.ratio_bp.or(finding.ratio_from_bp).is_some() {
-        let _ = writeln!(text, "    ratio     {}", ratio_words(finding));
+        let _ = writeln!(text, "    ratio     {}", ratio_words(metric));
     }
     let chance = one_in(finding.against_milli).map_or_else(String::new, |n| {
         format!("; a canary within tolerance gets here at most once in {n} releases")

@@ -1,7 +1,7 @@
 //! Findings as one short sentence each: what a tired person reads first.
 
 use crate::course::Decision;
-use crate::figures::{micros, millionths, ppm, ratio, share, span, thousands};
+use crate::figures::{mebibytes, micros, millionths, ppm, ratio, share, span, thousands};
 use crate::recording::{Recording, Truth};
 use crate::report::{MetricReport, Unit};
 use taxiway_model::policy::Profile;
@@ -54,6 +54,12 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
         (Verdict::Rollback, true) => format!("Take {canary} back: {because}"),
         (Verdict::Rollback, false) => {
             format!("Take {canary} back: {} is beyond a limit", worst.finding.metric)
+        }
+        (Verdict::Hold, _) if worst.finding.state == FindingState::BaselineFails => {
+            format!("Stop and look: {baseline} fails too, so nothing can be said of {canary}")
+        }
+        (Verdict::Hold, _) if !worst.finding.state.is_judged() => {
+            format!("Stop and look at {canary}: {} cannot be judged", worst.finding.metric)
         }
         (Verdict::Hold, true) => format!("Stop and look at {canary}: {because}, but not far"),
         (Verdict::Hold, false) => {
@@ -124,6 +130,14 @@ fn quantile_word(finding: &MetricFinding) -> String {
 /// What the evidence chart of a metric says.
 pub(crate) fn weighed(metric: &MetricReport) -> String {
     let finding = &metric.finding;
+    match finding.state {
+        FindingState::Judged => {}
+        FindingState::NoData | FindingState::SourceError => {
+            return "There is no evidence to weigh".to_owned();
+        }
+        FindingState::BaselineFails => return "It weighs nothing while the baseline fails too".to_owned(),
+        FindingState::CannotKnow => return "No method can weigh this evidence".to_owned(),
+    }
     match (metric.shown_ms.filter(|_| finding.shown), metric.excluded_ms) {
         (Some(ms), _) => format!("Shown to be worse than tolerated after {}", span(ms)),
         (None, Some(ms)) => format!("What must be excluded is excluded after {}", span(ms)),
@@ -148,26 +162,43 @@ pub fn figure(unit: Unit, value: i64) -> String {
         Unit::Us => micros(value),
         Unit::Micro => millionths(value),
         Unit::Milli => millionths(value.saturating_mul(1_000)),
-        Unit::Bytes => format!("{:.1} MiB", value as f64 / 1_048_576.0),
+        Unit::Bytes => mebibytes(value),
     }
 }
 
-/// A side's figure of a finding, for people: `3.2% (32 of 1,000)`, `48 ms of 1,000 requests`.
-pub fn side(unit: Unit, side: Option<&taxiway_model::verdict::SideFinding>) -> String {
+/// A metric's figure with its unit: `0.2 cores`, `0.92x`, `0.0002 EUR per 1,000 requests`.
+pub(crate) fn with_unit(metric: &MetricReport, value: i64) -> String {
+    let text = figure(metric.unit, value);
+    match (metric.unit, metric.per.as_str()) {
+        (Unit::Milli, "") => text + "x",
+        (_, "") => text,
+        (_, per) => format!("{text} {per}"),
+    }
+}
+
+/// A side's figure of a finding, for people: `3.2% (32 of 1,000)`, `48 ms (1,000 requests)`.
+pub(crate) fn side(metric: &MetricReport, side: Option<&taxiway_model::verdict::SideFinding>) -> String {
     let Some(side) = side else { return "none".to_owned() };
-    match unit {
-        Unit::Ppm => {
-            let (bad, all) = (thousands(side.bad), thousands(side.requests));
-            format!("{} ({bad} of {all})", share(side.bad, side.requests))
+    let counted = thousands(side.requests);
+    let value = side.value.map(|value| value.min(i64::MAX as u64) as i64);
+    match (metric.unit, value) {
+        (Unit::Ppm, value) if metric.routed => {
+            value.map_or("none".to_owned(), |value| format!("{} of all answered ({counted})", ppm(value)))
         }
-        _ => match side.value {
-            Some(value) => {
-                let value = figure(unit, value.min(i64::MAX as u64) as i64);
-                let what = if unit == Unit::Us { "requests" } else { "values" };
-                format!("{value} ({} {what})", thousands(side.requests))
-            }
-            None => "none".to_owned(),
-        },
+        (Unit::Ppm, _) => {
+            let of = if metric.instances { " instances" } else { "" };
+            format!("{} ({} of {counted}{of})", share(side.bad, side.requests), thousands(side.bad))
+        }
+        (_, None) => "none".to_owned(),
+        (unit, Some(value)) => {
+            let what = match unit {
+                _ if metric.instances => ["instance", "instances"],
+                Unit::Micro if metric.per.is_empty() => ["value", "values"],
+                _ => ["request", "requests"],
+            };
+            let what = what[usize::from(side.requests != 1)];
+            format!("{} ({counted} {what})", with_unit(metric, value))
+        }
     }
 }
 

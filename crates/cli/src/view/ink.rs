@@ -181,21 +181,27 @@ pub(super) fn led(label: &str, lead: (Ink, &str), text: &str, ink: Ink, paper: &
 /// Columns of the labels at the left.
 pub(super) const LABEL_COLUMNS: usize = 11;
 
-/// Breaks a text at blanks so that no line is longer than `room`, unless a word is.
+/// Breaks a text at blanks so that no line is longer than `room`; a word that is, such as a path,
+/// goes on in the next line rather than lose its end.
 pub(super) fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in text.split_whitespace().flat_map(|word| pieces(word, room.max(1))) {
         let line = lines.last_mut().expect("there is always a line");
         if line.is_empty() {
-            line.push_str(word);
+            line.push_str(&word);
         } else if line.chars().count() + 1 + word.chars().count() <= room {
             line.push(' ');
-            line.push_str(word);
+            line.push_str(&word);
         } else {
-            lines.push(word.to_owned());
+            lines.push(word);
         }
     }
     lines
+}
+
+fn pieces(word: &str, room: usize) -> Vec<String> {
+    let chars: Vec<char> = word.chars().collect();
+    chars.chunks(room).map(|piece| piece.iter().collect()).collect()
 }
 
 /// A text of several lines, those too long broken at blanks and hung in below their beginning.

@@ -95,7 +95,8 @@ fn figure(measure: Measure, value: u64) -> String {
         | Measure::Throughput => rate(value),
         Measure::Latency { .. } | Measure::QueryBuckets { .. } => latency(value),
         Measure::QueryValues { .. } | Measure::QueryMoments | Measure::Cost => {
-            let text = format!("{:.4}", value as f64 / 1e6);
+            let places = if value < 1_000 { 6 } else { 4 };
+            let text = format!("{:.places$}", value as f64 / 1e6);
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
         Measure::Burn { .. } => decimal(1e3) + "x",
@@ -132,6 +133,9 @@ fn words(view: &MetricView, said: &str, full: bool, paper: &Paper) -> Vec<Line> 
         };
         if !view.required {
             say(Ink::Faint, "shown only: it decides nothing");
+        }
+        if view.measure == Measure::Cpu && finding.ratio_bp.is_some() {
+            say(Ink::Faint, "figures are of the busiest instance, the ratio is of CPU a request");
         }
         if !view.required && !full {
             // It is not what anybody was woken for.
@@ -186,11 +190,12 @@ mod tests {
             (Measure::Memory, 300 << 20),
             (Measure::Cpu, 250),
             (Measure::Cost, 1_234_500),
+            (Measure::Cost, 213),
             (Measure::Restarts, 10_000),
         ];
         assert_eq!(
             figures.map(|(measure, value)| figure(measure, value)),
-            ["0.083%", "38.1ms", "300 MiB", "0.25 cores", "1.2345", "1.00%"]
+            ["0.083%", "38.1ms", "300 MiB", "0.25 cores", "1.2345", "0.000213", "1.00%"]
         );
     }
 }

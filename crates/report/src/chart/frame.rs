@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub(super) const WIDTH: f64 = 460.0;
 /// Height of a drawing.
 pub(super) const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 54.0;
+const LEFT: f64 = 66.0;
 const RIGHT: f64 = 74.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 30.0;

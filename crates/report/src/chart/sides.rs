@@ -7,6 +7,9 @@ use crate::figures::{bound, span};
 use crate::report::{MetricReport, Point, Report, Unit};
 use crate::words::figure;
 
+/// All of it, in parts per million.
+const ALL_PPM: f64 = 1e6;
+
 /// Bytes in a MiB.
 const MIB: f64 = 1_048_576.0;
 
@@ -81,6 +84,8 @@ fn extent(metric: &MetricReport) -> [f64; 2] {
     let readings = || metric.points.iter().flat_map(|point| [point.canary, point.baseline]).flatten();
     let highest = |reading: Reading| match metric.unit {
         Unit::Us => reading.high as f64,
+        // Nothing lies beyond all of it, which leaves room for what is written there.
+        _ if metric.routed => 1.12e6,
         // A wide interval of a bin with few requests must not flatten everything else.
         _ => place_of(metric.unit, reading.value) * 1.15,
     };
@@ -97,7 +102,10 @@ fn extent(metric: &MetricReport) -> [f64; 2] {
         _ => 10.0,
     };
     let lowest = readings().map(|reading| place_of(metric.unit, reading.value)).fold(0.0, f64::min);
-    [lowest * 1.15, seen.max(red).max(near).max(least)]
+    let top = seen.max(red).max(near).max(least);
+    // A share is of a whole: nothing lies beyond all of it but what is written there.
+    let top = if metric.unit == Unit::Ppm { top.min(ALL_PPM * 1.12) } else { top };
+    [lowest * 1.15, top]
 }
 
 fn height(metric: &MetricReport, low: f64, top: f64) -> Scale {
@@ -155,6 +163,7 @@ fn subtitle(metric: &MetricReport) -> String {
             format!("{name}: answered requests as a share of those routed there, over time")
         }
         (Unit::Ppm, _) if metric.lower_is_worse => format!("{name}: its share over time (less is worse)"),
+        (Unit::Ppm, _) if metric.instances => format!("{name}: share of instances restarted so far"),
         (Unit::Ppm, _) => format!("{name}: share of bad requests over time"),
         (Unit::Bytes, _) => format!("{name}: the largest instance over time"),
         (Unit::Milli, _) if metric.instances => format!("{name}: cores of the busiest instance over time"),
@@ -163,6 +172,7 @@ fn subtitle(metric: &MetricReport) -> String {
         (Unit::Us, Some(bp)) => {
             format!("{name}: p{} (bold) and p50 (thin) over time", f64::from(bp) / 100.0)
         }
+        _ if !metric.per.is_empty() => format!("{name}: {}, over time", metric.per),
         _ => format!("{name}: its value over time"),
     }
 }
@@ -189,7 +199,7 @@ fn legend(report: &Report, metric: &MetricReport, bands: bool) -> Vec<(&'static 
 fn table(metric: &MetricReport) -> (Vec<String>, Vec<Vec<String>>) {
     let of = match metric.unit {
         _ if metric.instances => "instances",
-        Unit::Micro => "values",
+        Unit::Micro if metric.per.is_empty() => "values",
         _ => "requests",
     };
     let columns = ["from", "to", "canary", of, "baseline", of].map(str::to_owned).to_vec();

@@ -5,6 +5,7 @@ use crate::well_formed;
 use taxiway_model::evidence::{Gauge, Gauges};
 use taxiway_model::ids::MetricName;
 use taxiway_model::policy::{AnalysisPolicy, Counter, Direction, Measure, MetricPolicy, Prices, Profile};
+use taxiway_model::verdict::FindingState;
 use taxiway_report::report::{MetricReport, Unit};
 use taxiway_report::{Recording, Report, course, html};
 
@@ -104,6 +105,44 @@ fn every_measure_has_its_chart() {
         assert!(page.contains(words), "{words}");
     }
     assert!(page.contains("red: 2x") && page.contains("limit"));
+}
+
+/// A limit is something to be within, also where nothing is compared.
+#[test]
+fn a_chart_says_whether_a_limit_is_kept() {
+    let recording = recording();
+    let mut policy = policy();
+    let memory = |limit: u64| MetricPolicy {
+        rollback_above: Some(limit),
+        ..MetricPolicy::plain(MetricName::new("memory").unwrap(), Measure::Memory)
+    };
+    for (limit, said) in [(450_u64 << 20, "Within its limit"), (300 << 20, "Beyond its limit")] {
+        policy.metrics = vec![memory(limit)];
+        let page = html::report(&Report::of(&recording, &course::follow(&recording, &policy)));
+        assert!(page.contains(said), "{said}: {page}");
+        assert!(!page.contains("Nothing has to be excluded"), "{page}");
+    }
+}
+
+/// Nothing that only weighs the canary is said of an outage that both sides have.
+#[test]
+fn an_outage_of_both_is_told_as_one() {
+    let whole = named("outage-of-both");
+    let policy = AnalysisPolicy::of(Profile::Standard);
+    // It is over at the end of the recording: what is looked at is its middle.
+    let until = |windows: usize| {
+        let mut recording = whole.clone();
+        recording.windows.truncate(windows);
+        Report::of(&recording, &course::follow(&recording, &policy))
+    };
+    let report = (1..=whole.windows.len()).step_by(10).map(until);
+    let report = report
+        .into_iter()
+        .find(|report| report.metrics[0].finding.state == FindingState::BaselineFails)
+        .expect("both fail for a while");
+    let page = html::report(&report);
+    assert!(report.headline.contains("fails too, so nothing can be said"), "{}", report.headline);
+    assert!(page.contains("It weighs nothing while the baseline fails too"), "{page}");
 }
 
 /// Where less is worse, what is red lies below.

@@ -38,8 +38,8 @@ fn limit(on: &WaitingOn, all: &[WaitingOn]) -> Option<Coming> {
             coming(Fate::AsksPerson, unless, Some(*left_ms))
         }),
         WaitingOn::Instances { version, need, left_ms, .. } => {
-            let what = if *need == 1 { "instance is" } else { "instances are" };
-            back(format!("unless {need} {what} ready of {version}"), *left_ms)
+            let [what, are] = if *need == 1 { ["instance", "is"] } else { ["instances", "are"] };
+            back(format!("unless {need} {what} of {version} {are} ready"), *left_ms)
         }
         WaitingOn::Router { weight, left_ms } => {
             back(format!("unless the router confirms {weight}"), *left_ms)
@@ -75,7 +75,11 @@ fn on_step(
             let given_ms = step.bake_ms + step.bake_ms.max(flight.plan.deadlines.samples_ms);
             let asks_ms = given_ms.saturating_sub(flight.bake_ms);
             if enough.is_none_or(|enough| enough <= asks_ms) {
-                list.push(coming(on, "when there is enough evidence", enough));
+                let what = match enough {
+                    Some(_) => "if there is enough evidence by then",
+                    None => "when there is enough evidence",
+                };
+                list.push(coming(on, what, enough));
             }
             if enough.is_none_or(|enough| enough > asks_ms) {
                 let affordable =

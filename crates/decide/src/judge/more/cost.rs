@@ -130,6 +130,15 @@ fn price(used: &Used, load: f64, prices: &Prices) -> f64 {
     cpu + gib * prices.memory_gib_hour_micro as f64 / 3_600.0 / load
 }
 
+/// An amount with four decimal places, tiny ones with two figures that count.
+fn amount(value: f64) -> String {
+    if !(1e-12..0.001).contains(&value.abs()) {
+        return format!("{value:.4}");
+    }
+    let places = (1.0 - libm::floor(libm::log10(value.abs()))) as usize;
+    format!("{value:.places$}")
+}
+
 impl Cost {
     pub(super) fn new(policy: &AnalysisPolicy, metric: &MetricPolicy) -> Self {
         Self { compared: Compared::new(more(metric), alpha(policy, metric)) }
@@ -148,7 +157,7 @@ impl Cost {
         };
         let load = self.compared.all[1].load().unwrap_or_default();
         let worth = |used: &Used| price(used, load, prices);
-        let unit = |micro: f64| format!("{:.4} {} per 1,000 requests", micro / 1e3, prices.currency);
+        let unit = |micro: f64| format!("{} {} per 1,000 requests", amount(micro / 1e3), prices.currency);
         let found = Relative::of(&self.compared, policy, metric, worth, unit);
         let mut verdict = found.verdict;
         let mut sentence = found.sentence.clone();
