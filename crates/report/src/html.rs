@@ -138,7 +138,10 @@ fn of_metric(main: &mut String, report: &Report, metric: &MetricReport) {
     if !metric.points.is_empty() {
         main.push_str(&card(&chart::sides(report, metric)));
     }
-    main.push_str(&card(&chart::evidence(report, metric)));
+    // What instances use is held to a limit as it is: nothing is weighed.
+    if metric.tolerance_bp.is_some() || !metric.instances {
+        main.push_str(&card(&chart::evidence(report, metric)));
+    }
     if let Some(chart) = chart::slower(report, metric) {
         main.push_str(&card(&chart));
     }

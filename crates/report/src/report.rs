@@ -366,7 +366,7 @@ fn metric(
     };
     let is_latency = matches!(policy.measure, Measure::Latency { .. }) && policy.endpoint.is_none();
     MetricReport {
-        title: words::title(recording, unit, is_lower_worse(policy), finding),
+        title: words::title(recording, policy, unit, is_lower_worse(policy), finding),
         unit,
         quantile_bp,
         tolerance_bp: policy.is_compared().then_some(policy.tolerance_bp),

@@ -4,7 +4,7 @@ use crate::course::Decision;
 use crate::figures::{mebibytes, micros, millionths, ppm, ratio, share, span, thousands};
 use crate::recording::{Recording, Truth};
 use crate::report::{MetricReport, Unit};
-use taxiway_model::policy::Profile;
+use taxiway_model::policy::{Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
 
 /// A verdict as people read it.
@@ -65,6 +65,12 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
         (Verdict::Hold, false) => {
             format!("Stop and look at {canary}: {} is beyond a limit", worst.finding.metric)
         }
+        (Verdict::InsufficientData, _) if worst.finding.state == FindingState::SourceError => {
+            format!("Not sure of {canary}: the source of {} does not answer", worst.finding.metric)
+        }
+        (Verdict::InsufficientData, _) if worst.finding.state == FindingState::NoData => {
+            format!("Not sure of {canary}: the source of {} has nothing", worst.finding.metric)
+        }
         (Verdict::InsufficientData, _) => {
             match metrics.iter().filter_map(|metric| metric.finding.wait_ms).max().filter(|ms| *ms > 0) {
                 Some(ms) => format!("Not sure of {canary} yet: about {} more at this traffic", span(ms)),
@@ -78,11 +84,13 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
 /// A metric's finding.
 pub(crate) fn title(
     recording: &Recording,
+    policy: &MetricPolicy,
     unit: Unit,
     lower_is_worse: bool,
     finding: &MetricFinding,
 ) -> String {
     let canary = &recording.head.canary;
+    let is_restarts = policy.measure == Measure::Restarts;
     let against = finding.baseline.as_ref();
     let no_errors = unit == Unit::Ppm
         && !lower_is_worse
@@ -96,8 +104,12 @@ pub(crate) fn title(
         _ if finding.state == FindingState::BaselineFails => "The baseline fails too".to_owned(),
         _ if finding.state == FindingState::CannotKnow => "No method can tell from this evidence".to_owned(),
         _ if no_errors && finding.canary.requests > 0 => {
-            let all = finding.canary.requests + against.map_or(0, |side| side.requests);
-            format!("Not one of {} requests failed", thousands(all))
+            let all = thousands(finding.canary.requests + against.map_or(0, |side| side.requests));
+            if is_restarts {
+                format!("Not one of {all} instances was restarted")
+            } else {
+                format!("Not one of {all} requests failed")
+            }
         }
         (Some(bp), Unit::Us) if finding.shown => {
             format!("{canary} is slower: {} takes {} as long", quantile_word(finding), ratio(bp))
@@ -117,6 +129,8 @@ pub(crate) fn title(
         _ => match finding.verdict {
             Verdict::Rollback | Verdict::Hold => format!("{canary} is beyond a limit"),
             Verdict::InsufficientData => "No difference shown, but not enough seen to be sure".to_owned(),
+            Verdict::Proceed if is_restarts => "No more restarts than allowed".to_owned(),
+            Verdict::Proceed if !policy.is_compared() => "Within its limit".to_owned(),
             Verdict::Proceed => "No worse than tolerated".to_owned(),
         },
     }
@@ -182,6 +196,7 @@ pub(crate) fn side(metric: &MetricReport, side: Option<&taxiway_model::verdict::
     let counted = thousands(side.requests);
     let value = side.value.map(|value| value.min(i64::MAX as u64) as i64);
     match (metric.unit, value) {
+        _ if side.requests == 0 => "none".to_owned(),
         (Unit::Ppm, value) if metric.routed => {
             value.map_or("none".to_owned(), |value| format!("{} of all answered ({counted})", ppm(value)))
         }

@@ -2,7 +2,7 @@
 
 use super::Paper;
 use super::figures::{counted, date, span};
-use super::ink::{Ink, Line, draw};
+use super::ink::{Ink, Line, broken, clean, draw};
 use taxiway_api::HistoryEntry;
 use taxiway_model::event::Outcome;
 use taxiway_model::plan::Purpose;
@@ -43,6 +43,10 @@ pub fn history(entries: &[HistoryEntry], paper: &Paper) -> Vec<String> {
                 .to(outcome)
                 .put(ink, &words),
         );
+        if let Some(why) = why(entry) {
+            let room = paper.columns().saturating_sub(version);
+            lines.extend(broken(&clean(why), room).iter().map(|part| Line::new().to(version).plain(part)));
+        }
         let cost = cost(entry);
         if !cost.is_empty() {
             lines.push(Line::new().to(version).plain(&cost));
@@ -86,6 +90,12 @@ pub(super) fn ended(entry: &HistoryEntry) -> (Ink, String) {
             (Ink::Bad, format!("rolled back{detect}{shift}"))
         }
     }
+}
+
+/// Why it did not become the new version, where that is not said with how it ended.
+pub(super) fn why(entry: &HistoryEntry) -> Option<&str> {
+    let told = matches!(entry.outcome, Some(Outcome::RolledBack | Outcome::Aborted));
+    Some(entry.sentence.as_str()).filter(|sentence| told && !sentence.is_empty())
 }
 
 /// How long it took, where it may have been too short to be measured.

@@ -134,6 +134,9 @@ fn words(view: &MetricView, said: &str, full: bool, paper: &Paper) -> Vec<Line> 
         if !view.required {
             say(Ink::Faint, "shown only: it decides nothing");
         }
+        if view.measure == Measure::Cost {
+            say(Ink::Faint, "per 1,000 requests, by the declared prices");
+        }
         if view.measure == Measure::Cpu && finding.ratio_bp.is_some() {
             say(Ink::Faint, "figures are of the busiest instance, the ratio is of CPU a request");
         }

@@ -8,7 +8,7 @@ use super::rail::{current_ink, rail};
 use super::sides::sides;
 use super::traffic::traffic;
 use super::{Paper, history};
-use taxiway_api::{Flight, State, Status};
+use taxiway_api::{Flight, HoldView, State, Status};
 use taxiway_model::decision::WaitingOn;
 use taxiway_model::observation::InstancePhase;
 use taxiway_model::plan::Purpose;
@@ -133,15 +133,13 @@ pub(super) fn waiting(flight: &Flight, now: Timestamp, paper: &Paper) -> Vec<Lin
         let text = if told(&hold.sentence) { "for you, because of this verdict" } else { &hold.sentence };
         let text = format!("{text} (for {})", running(now.since_ms(hold.since), u64::MAX));
         lines.extend(labelled("waits", Ink::Warn, &text, Ink::Strong, paper));
+        let answer = flight.waiting.iter().find_map(|on| answer_to(hold, on));
+        lines.extend(answer.iter().flat_map(|command| labelled("", Ink::Active, command, Ink::Plain, paper)));
     }
     let mut label = if flight.holds.is_empty() { "waiting" } else { "" };
-    for on in &flight.waiting {
+    for on in flight.waiting.iter().filter(|on| flight.holds.iter().all(|hold| answer_to(hold, on).is_none()))
+    {
         let mut sentence = match on {
-            WaitingOn::Person { sentence, command }
-                if flight.holds.iter().any(|hold| &hold.sentence == sentence) =>
-            {
-                command.clone()
-            }
             WaitingOn::Evidence { sentence, left_ms } if told(sentence) => match left_ms {
                 Some(ms) => format!("for more evidence: about {} at this traffic", running(*ms, u64::MAX)),
                 None => "for more evidence".to_owned(),
@@ -173,6 +171,14 @@ pub(super) fn waiting(flight: &Flight, now: Timestamp, paper: &Paper) -> Vec<Lin
     lines
 }
 
+/// What ends a hold, where this is the wait for it.
+fn answer_to<'a>(hold: &HoldView, on: &'a WaitingOn) -> Option<&'a str> {
+    match on {
+        WaitingOn::Person { sentence, command } if *sentence == hold.sentence => Some(command),
+        _ => None,
+    }
+}
+
 fn at_rest(status: &Status, paper: &Paper) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(since) = status.stable_since {
@@ -194,6 +200,9 @@ fn at_rest(status: &Status, paper: &Paper) -> Vec<Line> {
     if let Some(last) = &status.last {
         let (ink, text) = history::ended(last);
         lines.extend(labelled("last", Ink::Faint, &format!("{}: {text}", last.version), ink, paper));
+        if let Some(why) = history::why(last) {
+            lines.extend(labelled("", Ink::Faint, why, Ink::Plain, paper));
+        }
     }
     lines
 }

@@ -137,6 +137,7 @@ fn a_stream_at_rest() {
     stable    for 1h05m
     listens   127.0.0.1:8080
     last      v3: rolled back, detected in 3.2s, shifted in 4ms
+              error rate 4.98% against 0.08%: 62x the baseline
     "#);
 }
 
@@ -168,6 +169,7 @@ fn the_past_newest_first() {
     ▶ 2026-11-20 21:04 v3 → v4  in flight
                        by maria
     ✘ 2026-11-20 21:03 v2 → v3  rolled back, detected in 3.2s, shifted in 4ms
+                       error rate 4.98% against 0.08%: 62x the baseline
                        12 of its 241 requests failed
                        users: 3 problems, 1 praised it, rated 2.2 of 5
                        by maria

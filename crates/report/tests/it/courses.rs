@@ -116,11 +116,11 @@ fn a_chart_says_whether_a_limit_is_kept() {
         rollback_above: Some(limit),
         ..MetricPolicy::plain(MetricName::new("memory").unwrap(), Measure::Memory)
     };
-    for (limit, said) in [(450_u64 << 20, "Within its limit"), (300 << 20, "Beyond its limit")] {
+    for (limit, said) in [(450_u64 << 20, "Within its limit"), (300 << 20, "v2 is beyond a limit")] {
         policy.metrics = vec![memory(limit)];
         let page = html::report(&Report::of(&recording, &course::follow(&recording, &policy)));
         assert!(page.contains(said), "{said}: {page}");
-        assert!(!page.contains("Nothing has to be excluded"), "{page}");
+        assert!(!page.contains("Nothing has to be excluded") && page.contains("(2 instances)"), "{page}");
     }
 }
 

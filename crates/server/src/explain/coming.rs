@@ -16,7 +16,8 @@ pub(crate) fn of(view: &View, flight: &Flight, judgement: Option<&Judgement>, no
     }
     let mut coming: Vec<Coming> =
         view.report.waiting.iter().filter_map(|on| limit(on, &view.report.waiting)).collect();
-    let blocked = !coming.is_empty() || !flight.holds.is_empty();
+    let asks = view.report.waiting.iter().any(|on| matches!(on, WaitingOn::Person { .. }));
+    let blocked = asks || !coming.is_empty() || !flight.holds.is_empty();
     if let Some(step) = flight.current().filter(|_| !blocked) {
         on_step(flight, step, judgement, now, &mut coming);
     }

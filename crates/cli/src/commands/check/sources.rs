@@ -61,7 +61,8 @@ pub(super) fn tell(lines: &[Line], said: bool) -> Result<(), CliError> {
     match bad {
         0 => Ok(()),
         bad => {
-            let why = format!("{bad} of {} metrics by query would have no evidence", lines.len());
+            let metrics = if lines.len() == 1 { "metric" } else { "metrics" };
+            let why = format!("{bad} of {} {metrics} by query would have no evidence", lines.len());
             Err(CliError::new(Code::SourceUnusable, why)
                 .hint("a release would hold, and go back after `deadlines.source`"))
         }
