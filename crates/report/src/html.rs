@@ -86,7 +86,7 @@ fn head(main: &mut String, report: &Report) {
         main,
         "<header class=\"{tone}\"><p class=\"of\">{of} · <strong>{canary}</strong> {against} · {name}{started}</p>\
          <p class=\"verdict\"><span class=\"sign\" aria-hidden=\"true\">{sign}</span> {moment}</p>\
-         <h1>{headline}</h1><p class=\"said\">{sentence}</p></header>",
+         <h1>{headline}</h1><p class=\"said\">{sentence}</p>{ended}</header>",
         tone = tone(report.verdict),
         of = escape(&subject.of),
         canary = escape(&subject.canary),
@@ -95,7 +95,16 @@ fn head(main: &mut String, report: &Report) {
         moment = escape(&moment(report)),
         headline = escape(&report.headline),
         sentence = escape(&report.sentence),
+        ended = ended(report),
     );
+}
+
+/// What became of it, where the verdict does not say it: the evidence may have been of another mind.
+fn ended(report: &Report) -> String {
+    let ended = report.subject.ended.as_deref().filter(|ended| !ended.ends_with(&report.sentence));
+    ended.map_or_else(String::new, |ended| {
+        format!("<p class=\"said\"><b>The release is over</b>, {}</p>", escape(ended))
+    })
 }
 
 /// What matters besides, in a row of tiles.
@@ -252,9 +261,6 @@ fn foot(main: &mut String, report: &Report) {
     );
     for note in &report.notes {
         let _ = write!(main, "<p>Note: {}</p>", escape(note));
-    }
-    if let Some(ended) = &report.subject.ended {
-        let _ = write!(main, "<p>The release ended: {}</p>", escape(ended));
     }
     let digest: String = report.evidence.chars().take(12).collect();
     let _ = write!(

@@ -72,7 +72,7 @@ pub struct Subject {
     pub baseline: Option<String>,
     /// When it began, microseconds since the epoch.
     pub started_us: Option<i64>,
-    /// How the release ended, in its own words; none: it is in flight, or was never one.
+    /// How the release ended, and why in its own words; none: it is in flight, or was never one.
     pub ended: Option<String>,
 }
 
@@ -324,7 +324,7 @@ fn subject(recording: &Recording) -> Subject {
         canary: head.canary.clone(),
         baseline: head.baseline.clone(),
         started_us: head.started_us,
-        ended: recording.ended.as_ref().map(|(_, ended)| ended.sentence.clone()),
+        ended: recording.ended.as_ref().map(|(_, ended)| words::ended(ended)),
     }
 }
 

@@ -17,7 +17,11 @@ pub fn report(report: &Report) -> String {
     let against = subject.baseline.as_ref().map_or_else(String::new, |name| format!(" against {name}"));
     let _ = writeln!(text, "{}: {}{against}  ({})", subject.of, subject.canary, subject.name);
     let _ = writeln!(text, "{} {}  {}", sign(report.verdict), moment(report), report.headline);
-    let _ = writeln!(text, "  {}\n", report.sentence);
+    let _ = writeln!(text, "  {}", report.sentence);
+    if let Some(ended) = subject.ended.as_deref().filter(|ended| !ended.ends_with(&report.sentence)) {
+        let _ = writeln!(text, "  the release is over, {ended}");
+    }
+    text.push('\n');
     for metric in &report.metrics {
         of_metric(&mut text, metric);
     }

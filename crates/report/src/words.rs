@@ -2,8 +2,9 @@
 
 use crate::course::Decision;
 use crate::figures::{mebibytes, micros, millionths, ppm, ratio, share, span, thousands};
-use crate::recording::{Recording, Truth};
+use crate::recording::{Ended, Recording, Truth};
 use crate::report::{MetricReport, Unit};
+use taxiway_model::event::Outcome;
 use taxiway_model::policy::{Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{FindingState, MetricFinding, Verdict};
 
@@ -25,6 +26,17 @@ pub fn sign(verdict: Verdict) -> &'static str {
         Verdict::Hold => "!",
         Verdict::Rollback => "✘",
     }
+}
+
+/// How a release ended, whatever its verdict was.
+pub(crate) fn ended(ended: &Ended) -> String {
+    let how = match ended.outcome {
+        Outcome::Released => "released",
+        Outcome::RolledBack => "rolled back",
+        Outcome::Aborted => "aborted",
+        Outcome::Failed => "failed",
+    };
+    if ended.sentence.is_empty() { how.to_owned() } else { format!("{how}: {}", ended.sentence) }
 }
 
 /// The finding of a whole report.

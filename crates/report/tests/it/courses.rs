@@ -2,10 +2,12 @@
 
 use crate::corpus::named;
 use crate::well_formed;
+use taxiway_model::event::Outcome;
 use taxiway_model::evidence::{Gauge, Gauges};
 use taxiway_model::ids::MetricName;
 use taxiway_model::policy::{AnalysisPolicy, Counter, Direction, Measure, MetricPolicy, Prices, Profile};
 use taxiway_model::verdict::FindingState;
+use taxiway_report::recording::Ended;
 use taxiway_report::report::{MetricReport, Unit};
 use taxiway_report::{Recording, Report, course, html};
 
@@ -158,4 +160,25 @@ fn less_can_be_worse() {
     let metric = &report.metrics[0];
     assert!(metric.lower_is_worse && metric.red_at < metric.tolerated_at);
     well_formed::check(&html::report(&report));
+}
+
+/// A person or a signal may end a release that nothing was shown against: the page is not to read as if it went on.
+#[test]
+fn a_release_that_is_over_says_how() {
+    let mut recording = named("healthy-100rps");
+    recording.ended = Some((
+        60_000,
+        Ended {
+            outcome: Outcome::RolledBack,
+            cause: None,
+            sentence: "a critical bug: wrong prices".to_owned(),
+        },
+    ));
+    let report = Report::of(&recording, &course::follow(&recording, &AnalysisPolicy::of(Profile::Standard)));
+    let page = html::report(&report);
+    well_formed::check(&page);
+    let head = &page[..page.find("</header>").expect("there is a head")];
+    assert!(head.contains("The release is over</b>, rolled back: a critical bug: wrong prices"), "{head}");
+    let text = taxiway_report::text::report(&report);
+    assert!(text.contains("the release is over, rolled back: a critical bug"), "{text}");
 }
