@@ -26,7 +26,7 @@ pub struct Arguments {
     pub part: Part,
     /// Only this scenario, by its name in the output.
     pub scenario: Option<Scenario>,
-    /// Of `standard`, only rows in whose name this occurs.
+    /// Of `standard` and `calibrate`, only rows in whose name this occurs.
     pub only: String,
     /// Only our judge, without the peers.
     pub own: bool,

@@ -13,7 +13,6 @@ mod latencies;
 use crate::random::Random;
 use counts::Counts;
 use latencies::Latencies;
-use taxiway_stats::reject::ALTERNATIVES;
 
 /// A process of evidence whose crossings can be drawn.
 trait Process: Sync {
@@ -79,7 +78,7 @@ fn threshold(crossings: &[f64], alpha: f64) -> f64 {
 }
 
 /// One of the alternatives, as often as it is weighted.
-fn pick(weights: &[f64; ALTERNATIVES], random: &mut Random) -> usize {
+fn pick(weights: &[f64], random: &mut Random) -> usize {
     let mut left = random.uniform() * weights.iter().sum::<f64>();
     for (index, weight) in weights.iter().enumerate() {
         left -= weight;
@@ -87,7 +86,7 @@ fn pick(weights: &[f64; ALTERNATIVES], random: &mut Random) -> usize {
             return index;
         }
     }
-    ALTERNATIVES - 1
+    weights.len() - 1
 }
 
 /// Shares of the bad requests (or of the traffic): rows of the tables.
@@ -101,17 +100,18 @@ const RPS: [f64; 5] = [3.0, 10.0, 100.0, 1e3, 1e4];
 /// Windows of an hour.
 const HOUR: f64 = 3_600.0;
 
-/// Prints the tables for each of `alphas`, a row per part; `runs` an entry, half beyond 10,000 bad requests, a quarter for
-/// latency.
-pub fn print(alphas: &[f64], runs: u64, seed: u64) {
-    for part in PARTS {
+/// Prints the tables in whose name `only` occurs (`events`, `windows`, `latency`) for each of `alphas`, a row per part;
+/// `runs` an entry, half beyond 10,000 bad requests, a quarter for latency.
+pub fn print(alphas: &[f64], only: &str, runs: u64, seed: u64) {
+    let parts = |table: &str| if table.contains(only) { &PARTS[..] } else { &[] };
+    for part in parts("events").iter().copied() {
         let columns = EVENTS.map(|errors| {
             let runs = if errors > 1e4 { runs / 2 } else { runs };
             thresholds(&Counts::each(part, errors), alphas, runs, seed)
         });
         print_rows("events", part, alphas, &columns);
     }
-    for part in PARTS {
+    for part in parts("windows").iter().copied() {
         let columns = WINDOWS.map(|each| {
             // Beyond that many it rises no more.
             let whole = Counts::each(part, (each * HOUR).min(1e5));
@@ -124,7 +124,7 @@ pub fn print(alphas: &[f64], runs: u64, seed: u64) {
         });
         print_rows("windows", part, alphas, &columns);
     }
-    for share in PARTS {
+    for share in parts("latency").iter().copied() {
         let columns = RPS.map(|rps| thresholds(&Latencies::new(share, rps), alphas, runs / 4, seed));
         print_rows("latency", share, alphas, &columns);
     }

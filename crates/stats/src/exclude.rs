@@ -151,7 +151,7 @@ impl Test {
 
     /// Folds one window in; `elapsed_s` seconds since the previous one (only ages the guess of the base rate).
     pub fn fold(&self, state: &mut State, window: &Window, elapsed_s: f64) {
-        self.fold_expecting(state, window, state.baseline[1] / (state.baseline[0] + 100.0));
+        self.step(state, window, state.baseline[1] / (state.baseline[0] + 100.0));
         if self.trailing_s > 0.0 {
             let keep = exp(-elapsed_s.max(0.0) / self.trailing_s);
             let (total, bad) = window.baseline.floats();
@@ -159,8 +159,7 @@ impl Test {
         }
     }
 
-    /// Folds one window in with a base rate that the caller knows from before the window.
-    pub fn fold_expecting(&self, state: &mut State, window: &Window, base_rate: f64) {
+    fn step(&self, state: &mut State, window: &Window, base_rate: f64) {
         if !window.is_comparable() {
             return;
         }

@@ -23,6 +23,7 @@ pub mod interval;
 pub mod latency;
 pub mod math;
 pub mod means;
+pub mod ordered;
 pub mod preflight;
 pub mod profile;
 pub mod ranksum;

@@ -188,13 +188,6 @@ impl Test {
         moved
     }
 
-    /// Folds one window in with a base rate that the caller knows from before the window, such as the share of earlier
-    /// baseline requests above the threshold chosen for this one.
-    pub fn fold_expecting(&self, state: &mut State, window: &Window, base_rate: f64, elapsed_s: f64) {
-        self.bet(state, elapsed_s);
-        self.step(state, window, base_rate);
-    }
-
     /// Bets what the time passed calls for; answers the time, cleaned.
     fn bet(&self, state: &mut State, elapsed_s: f64) -> f64 {
         let elapsed_s = if elapsed_s > 0.0 { elapsed_s.min(self.horizon_s) } else { 0.0 };

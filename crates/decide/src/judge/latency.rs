@@ -13,15 +13,18 @@ use taxiway_model::policy::{AnalysisPolicy, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
 use taxiway_stats::compact::Compact;
 use taxiway_stats::histogram::{self, Bucket, Ranked, SCALE};
-use taxiway_stats::latency::{Exceedance, Expected, Past};
+use taxiway_stats::latency::{Expected, Past, QUANTILES};
 use taxiway_stats::threshold::Calibrated;
-use taxiway_stats::{Arm, Window, exclude, latency, reject};
+use taxiway_stats::{Arm, Window, exclude, latency};
 
 /// Requests below which a quantile of the time just past is not held against an absolute band.
 const BAND_REQUESTS_MIN: u64 = 20;
 
 /// Slow requests of the canary below which there is no estimate of its quantile.
 const SLOW_MIN: u64 = 5;
+
+/// The quantile whose slow requests are shown and excluded: the 95th.
+const TAIL: usize = 1;
 
 /// The part of the needed evidence that one window may bring: a single stall is one event, however
 /// many requests it makes slow, so that a conviction takes three windows at least …
@@ -51,7 +54,7 @@ pub(super) struct Evidence {
     judged_ms: u64,
     bands: Bands,
     /// How far the baseline's requests are from independent, by quantile.
-    noise: Vec<Noise>,
+    noise: [Noise; QUANTILES.len()],
     /// The most that one window may add to the evidence, in nats.
     cap: f64,
 }
@@ -62,13 +65,16 @@ struct Compared {
     test: latency::Test,
     state: latency::State,
     ln_evidence: f64,
-    counted: Vec<Window>,
+    counted: Counted,
     /// Of the time just past: requests and slow ones of both sides ([`flat`]) for each quantile.
     recent: Trailing<RECENT>,
 }
 
+/// Requests and slow ones of both sides, by quantile.
+type Counted = [Window; QUANTILES.len()];
+
 /// Four counts for each quantile.
-const RECENT: usize = 4 * latency::QUANTILES.len();
+const RECENT: usize = 4 * QUANTILES.len();
 
 /// Requests above the absolute bands in the time just past, canary first.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,14 +119,14 @@ impl Evidence {
             red: (policy.profile != Profile::Strict).then(|| compared(metric.red_bp)),
             threshold,
             windows: 0,
-            past: Past { before: Compact::new(&past), ..Past::default() },
+            past: Past::of(&past),
             excluded: excluded.collect(),
             paired: <[Compact; 2]>::default(),
             alone: <[Compact; 2]>::default(),
             slow: Window::default(),
             judged_ms: 0,
             bands: Bands::of(metric),
-            noise: vec![noise; latency::QUANTILES.len()],
+            noise: [noise; QUANTILES.len()],
             cap: threshold.ln_at(0.0) * part,
         }
     }
@@ -133,25 +139,7 @@ impl Evidence {
     /// Takes in a window.
     pub(super) fn take(&mut self, Latencies { buckets, ranked }: &Latencies, span_ms: u64) {
         let elapsed_s = span_ms as f64 / 1e3;
-        let expected = self.past.expected(self.tolerance.test.quantiles());
-        let phi = self.noise.iter().map(Noise::phi).fold(1.0, f64::max);
-        let counted = self.tolerance.fold(&expected, ranked, phi, self.cap, elapsed_s);
-        if let Some(red) = &mut self.red {
-            red.fold(&expected, ranked, phi, self.cap, elapsed_s);
-        }
-        let quantiles = self.tolerance.test.quantiles();
-        for ((noise, exceedance), q) in self.noise.iter_mut().zip(&counted).zip(quantiles) {
-            if let Some(exceedance) = exceedance {
-                noise.fold(exceedance.window.baseline, 1.0 - q);
-            }
-        }
-        let tail = quantiles.iter().position(|q| (*q - 0.95).abs() < 1e-9).unwrap_or(0);
-        if let Some(exceedance) = counted.get(tail).copied().flatten() {
-            for (_, test, state) in &mut self.excluded {
-                test.fold(state, &exceedance.window, elapsed_s);
-            }
-            self.slow.add(&exceedance.window);
-        }
+        self.compare(ranked, elapsed_s);
         self.bands.fold(ranked, span_ms);
         self.past.remember(&buckets[1], elapsed_s);
         let both = ranked.iter().all(|side| side.total() > 0);
@@ -163,10 +151,34 @@ impl Evidence {
         self.judged_ms += span_ms;
     }
 
+    /// Takes in what both sides answered to the question of how many requests are slow; nothing before the
+    /// baseline has a past to choose thresholds from.
+    fn compare(&mut self, ranked: &[Ranked; 2], elapsed_s: f64) {
+        let Some(expected) = self.past.expected() else {
+            for compared in [Some(&mut self.tolerance), self.red.as_mut()].into_iter().flatten() {
+                compared.test.wait(&mut compared.state, elapsed_s);
+            }
+            return;
+        };
+        let phi = self.noise.iter().map(Noise::phi).fold(1.0, f64::max);
+        let counted = self.tolerance.fold(&expected, ranked, phi, self.cap, elapsed_s);
+        if let Some(red) = &mut self.red {
+            red.fold(&expected, ranked, phi, self.cap, elapsed_s);
+        }
+        for ((noise, window), expected) in self.noise.iter_mut().zip(&counted).zip(&expected) {
+            noise.fold(window.baseline, expected.share);
+        }
+        let tail = &counted[TAIL];
+        for (_, test, state) in &mut self.excluded {
+            test.fold(state, tail, elapsed_s);
+        }
+        self.slow.add(tail);
+    }
+
     /// How clustered the requests beyond a quantile are, by the nearest that is watched.
     fn phi_at(&self, q: f64) -> f64 {
         let far = |known: f64| (known - q).abs();
-        let watched = self.tolerance.test.quantiles().iter().zip(&self.noise);
+        let watched = QUANTILES.iter().zip(&self.noise);
         let nearest = watched.min_by(|(a, _), (b, _)| far(**a).total_cmp(&far(**b)));
         nearest.map_or(1.0, |(_, noise)| noise.phi())
     }
@@ -202,7 +214,7 @@ impl Evidence {
     fn estimate_red(&self, times: f64) -> bool {
         let Some(red) = &self.red else {
             let [canary, baseline] = [self.paired[0].buckets(), self.paired[1].buckets()];
-            return self.tolerance.test.quantiles().iter().any(|q| {
+            return QUANTILES.iter().any(|q| {
                 let enough = self.paired[0].total() as f64 * (1.0 - q) >= SLOW_MIN as f64;
                 let pair = value_us(&canary, *q).zip(value_us(&baseline, *q));
                 enough && pair.is_some_and(|(c, b)| c as f64 > times * b as f64)
@@ -297,39 +309,28 @@ impl Compared {
     fn new(test: latency::Test) -> Self {
         let state = test.start();
         let ln_evidence = test.ln_evidence(&state);
-        let counted = vec![Window::default(); test.quantiles().len()];
-        Self { test, state, ln_evidence, counted, recent: Trailing::default() }
+        Self { test, state, ln_evidence, counted: Counted::default(), recent: Trailing::default() }
     }
 
     /// Folds a window with its information divided by `phi` and its weight capped.
     fn fold(
         &mut self,
-        expected: &[Option<Expected>],
+        expected: &[Expected; QUANTILES.len()],
         [canary, baseline]: &[Ranked; 2],
         phi: f64,
         cap: f64,
         elapsed_s: f64,
-    ) -> Vec<Option<Exceedance>> {
-        let single = reject::Test::new(1.0, 0.0, 1.0).expect("fixed numbers within bounds");
-        let before: Vec<f64> = self.state.worse.iter().map(|state| single.ln_evidence(state)).collect();
-        let counted = if phi > 1.0 {
-            let dispersed = self.test.clone().dispersed(phi);
-            let dispersed = dispersed.expect("the dispersion is clamped to what the test takes");
-            dispersed.fold_ranked(&mut self.state, expected, canary, baseline, elapsed_s)
-        } else {
-            self.test.fold_ranked(&mut self.state, expected, canary, baseline, elapsed_s)
-        };
-        for (state, before) in self.state.worse.iter_mut().zip(before) {
-            noise::capped(&single, before, state, cap);
-        }
-        self.ln_evidence = self.test.ln_evidence(&self.state);
-        let windows = counted.iter().map(|counted| counted.map(|one| one.window).unwrap_or_default());
-        let windows: Vec<Window> = windows.collect();
-        if windows.iter().any(Window::is_comparable) {
-            for (sum, window) in self.counted.iter_mut().zip(&windows) {
+    ) -> Counted {
+        let counted = self.test.count(expected, canary, baseline);
+        self.test.fold(&mut self.state, expected, &counted, phi, elapsed_s);
+        if counted[0].is_comparable() {
+            let now = self.test.ln_evidence(&self.state);
+            let is_capped = noise::capped(&mut self.state.ln_wealth, self.ln_evidence, now, cap);
+            self.ln_evidence = if is_capped { self.test.ln_evidence(&self.state) } else { now };
+            for (sum, window) in self.counted.iter_mut().zip(&counted) {
                 sum.add(window);
             }
-            self.recent.push((elapsed_s * 1e3) as u64, flat(&windows));
+            self.recent.push((elapsed_s * 1e3) as u64, flat(&counted));
         }
         counted
     }
@@ -338,12 +339,12 @@ impl Compared {
     /// time just past: more than the baseline's share is slower than the scaled threshold.
     fn estimate_beyond(&self) -> bool {
         let beyond = |seen: &Window| seen.canary.bad >= SLOW_MIN && seen.canary.rate() > seen.baseline.rate();
-        self.counted.iter().any(beyond) || windows(self.recent.sum()).iter().any(beyond)
+        self.counted.iter().any(beyond) || windows(&self.recent.sum()).any(|window| beyond(&window))
     }
 }
 
 /// The counts of a window for each quantile, as [`Trailing`] takes them.
-fn flat(windows: &[Window]) -> [u64; RECENT] {
+fn flat(windows: &Counted) -> [u64; RECENT] {
     let mut counts = [0; RECENT];
     for (four, window) in counts.as_chunks_mut::<4>().0.iter_mut().zip(windows) {
         *four = window.counts();
@@ -352,8 +353,8 @@ fn flat(windows: &[Window]) -> [u64; RECENT] {
 }
 
 /// The inverse of [`flat`].
-fn windows(counts: [u64; RECENT]) -> Vec<Window> {
-    counts.as_chunks::<4>().0.iter().map(|four| Window::of_counts(*four)).collect()
+fn windows(counts: &[u64; RECENT]) -> impl Iterator<Item = Window> {
+    counts.as_chunks::<4>().0.iter().map(|four| Window::of_counts(*four))
 }
 
 impl Bands {

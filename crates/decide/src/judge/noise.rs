@@ -99,7 +99,9 @@ impl Capped {
 
     pub(super) fn fold(&mut self, strata: &[Window], elapsed_s: f64) {
         if self.test.fold_strata(&mut self.state, strata, elapsed_s) {
-            self.ln_evidence = capped(&self.test, self.ln_evidence, &mut self.state, self.cap);
+            let now = self.test.ln_evidence(&self.state);
+            let is_capped = capped(&mut self.state.ln_wealth, self.ln_evidence, now, self.cap);
+            self.ln_evidence = if is_capped { self.test.ln_evidence(&self.state) } else { now };
         }
     }
 
@@ -108,18 +110,17 @@ impl Capped {
     }
 }
 
-/// Lets the evidence grow by at most `cap` (nats) over what it was before a window; answers what it
-/// is then.
-pub(super) fn capped(test: &reject::Test, before: f64, state: &mut reject::State, cap: f64) -> f64 {
-    let now = test.ln_evidence(state);
+/// Takes from the logarithms of wealth what lets the evidence grow by more than `cap` (nats) over
+/// what it was `before` a window; answers whether it did.
+pub(super) fn capped(ln_wealth: &mut [f64], before: f64, now: f64, cap: f64) -> bool {
     let excess = now - before - cap;
     if excess <= 0.0 {
-        return now;
+        return false;
     }
-    for wealth in &mut state.ln_wealth {
+    for wealth in ln_wealth {
         *wealth -= excess;
     }
-    test.ln_evidence(state)
+    true
 }
 
 #[cfg(test)]

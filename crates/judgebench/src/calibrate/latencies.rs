@@ -1,19 +1,17 @@
-use taxiway_stats::increment::{Boundary, bernoulli};
-use taxiway_stats::latency::{FIRST, QUANTILES, WEIGHTS};
-use taxiway_stats::reject::{ALTERNATIVES, RATIOS};
-use taxiway_stats::{FULL_CANARY, FULL_S, Window};
+use taxiway_stats::latency::{ALTERNATIVES, FIRST, MIXTURE, QUANTILES};
+use taxiway_stats::ordered::{STRETCHES, Stretches, THRESHOLDS};
+use taxiway_stats::{FULL_CANARY, FULL_S};
 
 use super::{HOUR, Marks, Process, pick};
 use crate::random::{Poisson, Random};
 
-const KINDS: usize = QUANTILES.len();
+/// Parts of the baseline's requests beyond the quantiles' thresholds.
+const BEYOND: [f64; THRESHOLDS] = [1.0 - QUANTILES[0], 1.0 - QUANTILES[1], 1.0 - QUANTILES[2]];
 
-/// Parts of the requests between the quantiles' thresholds, from the fastest up.
-const STRETCHES: [f64; KINDS + 1] = [0.5, 0.45, 0.04, 0.01];
+/// Parts between them, from the fastest up.
+const PARTS: [f64; STRETCHES] = [1.0 - BEYOND[0], BEYOND[0] - BEYOND[1], BEYOND[1] - BEYOND[2], BEYOND[2]];
 
-const NULL: Boundary = Boundary { theta: 1.0, delta: 0.0 };
-
-/// The average over quantiles of latency at one share and traffic, looked at after each window of an hour.
+/// The test of latency at one share and traffic, looked at after each window of an hour.
 ///
 /// On the null's boundary, canary / (1 + tolerance) distributed as the baseline, the requests of both sides fall into the
 /// same four stretches between the quantiles' thresholds, whatever the distribution; and a faster canary has fewer slow
@@ -21,75 +19,68 @@ const NULL: Boundary = Boundary { theta: 1.0, delta: 0.0 };
 #[derive(Debug)]
 pub(super) struct Latencies {
     share: f64,
+    sides: [[Poisson; STRETCHES]; 2],
     rps: f64,
-    sides: [[Poisson; KINDS + 1]; 2],
 }
 
-/// Wealth by quantile and alternative, with what is not yet bet.
+/// Wealth by alternative, with what is not yet bet.
 struct Wealth {
-    bet: [[f64; ALTERNATIVES]; KINDS],
+    bet: [f64; ALTERNATIVES],
     cash: f64,
 }
 
-/// What one alternative makes of a window: the log e-variable of none being slow, and what each slow request of canary and
-/// baseline adds.
+/// What one alternative makes of a window: what each request of canary and baseline multiplies the evidence by, by stretch.
 struct Factors {
-    none: f64,
-    slow: [f64; 2],
+    each: [[f64; STRETCHES]; 2],
 }
 
 impl Latencies {
     pub(super) fn new(share: f64, rps: f64) -> Self {
-        let side = |rps: f64| STRETCHES.map(|part| Poisson::new(rps * part));
+        let side = |rps: f64| PARTS.map(|part| Poisson::new(rps * part));
         Self { share, rps, sides: [side(rps * share), side(rps * (1.0 - share))] }
     }
 }
 
 impl Factors {
-    fn new(totals: [u64; 2], ratio: f64, rate: f64) -> Self {
-        let evidence = |slow: [u64; 2]| {
-            bernoulli(&Window::new(totals[0], totals[1], slow[0], slow[1]), NULL, ratio, rate)
-        };
-        let none = evidence([0, 0]);
-        Self { none, slow: [evidence([1, 0]) - none, evidence([0, 1]) - none] }
+    fn new(totals: [u64; 2], alternative: usize) -> Self {
+        let share = totals[0] as f64 / (totals[0] + totals[1]) as f64;
+        let ratios = MIXTURE[alternative].0.ratios(&BEYOND);
+        let mean = ratios.map(|ratio| 1.0 + share * (ratio - 1.0));
+        Self { each: [core::array::from_fn(|at| ratios[at] / mean[at]), mean.map(|mean| 1.0 / mean)] }
     }
 
-    fn ln_evidence(&self, slow: [u64; 2]) -> f64 {
-        self.none + slow[0] as f64 * self.slow[0] + slow[1] as f64 * self.slow[1]
+    /// Mean of a side's factor on a healthy canary.
+    fn mean(&self, side: usize) -> f64 {
+        self.each[side].iter().zip(PARTS).map(|(factor, part)| factor * part).sum()
     }
 
-    /// Logarithm of its mean on a healthy canary, at most 0.
-    fn ln_mean(&self, totals: [u64; 2], rate: f64) -> f64 {
-        let side = |side: usize| totals[side] as f64 * libm::log1p(rate * libm::expm1(self.slow[side]));
-        self.none + side(0) + side(1)
+    /// Logarithm of the evidence's mean over a window of a healthy canary, at most 0.
+    fn ln_mean(&self, totals: [u64; 2]) -> f64 {
+        (0..2).map(|side| totals[side] as f64 * libm::log(self.mean(side))).sum()
     }
 
-    /// The share of slow requests of a side if runs are as likely as the e-variable is large.
-    fn rate(&self, side: usize, rate: f64) -> f64 {
-        let odds = rate / (1.0 - rate) * libm::exp(self.slow[side]);
-        odds / (1.0 + odds)
+    /// Parts of a side's requests by stretch if runs are as likely as the evidence is large.
+    fn parts(&self, side: usize) -> [f64; STRETCHES] {
+        let mean = self.mean(side);
+        core::array::from_fn(|at| PARTS[at] * self.each[side][at] / mean)
     }
 }
 
 impl Wealth {
     fn new() -> Self {
-        let sum: f64 = WEIGHTS.iter().sum();
-        Self { bet: [WEIGHTS.map(|weight| FIRST * weight / sum / KINDS as f64); KINDS], cash: 1.0 - FIRST }
+        Self { bet: MIXTURE.map(|(_, weight)| FIRST * weight), cash: 1.0 - FIRST }
     }
 
     fn pass(&mut self, part: f64) {
-        let sum: f64 = WEIGHTS.iter().sum();
         let fresh = (part * (1.0 - FIRST)).min(self.cash);
         self.cash -= fresh;
-        for bet in &mut self.bet {
-            for (bet, weight) in bet.iter_mut().zip(WEIGHTS) {
-                *bet += fresh * weight / sum / KINDS as f64;
-            }
+        for (bet, (_, weight)) in self.bet.iter_mut().zip(MIXTURE) {
+            *bet += fresh * weight;
         }
     }
 
     fn total(&self) -> f64 {
-        self.bet.iter().flatten().sum::<f64>() + self.cash
+        self.bet.iter().sum::<f64>() + self.cash
     }
 }
 
@@ -109,29 +100,23 @@ fn some(count: u64, part: f64, random: &mut Random) -> u64 {
     }
 }
 
-/// Moves requests between the stretches up to and beyond quantile `kind` so that a part `to` instead of `from` is beyond.
-fn tilt(side: &mut [u64; KINDS + 1], kind: usize, from: f64, to: f64, random: &mut Random) {
-    let below = 0..=kind;
-    let beyond = kind + 1..=KINDS;
-    let up = to > from;
-    let (sources, targets) = if up { (below, beyond) } else { (beyond, below) };
-    let part = if up { (to - from) / (1.0 - from) } else { 1.0 - to / from };
+/// Moves healthy requests between the stretches so that they fall into them with the probabilities `to`: some leave each
+/// stretch that is to have fewer, and go to those that are to have more.
+fn tilt(side: &mut [u64; STRETCHES], to: &[f64; STRETCHES], random: &mut Random) {
     let mut moved = 0;
-    for stretch in sources {
-        let some = some(side[stretch], part, random);
-        side[stretch] -= some;
-        moved += some;
+    for stretch in 0..STRETCHES {
+        let leave = some(side[stretch], 1.0 - to[stretch] / PARTS[stretch], random);
+        side[stretch] -= leave;
+        moved += leave;
     }
-    let mut left: f64 = STRETCHES[targets.clone()].iter().sum();
-    for stretch in targets {
-        let some = if left - STRETCHES[stretch] < 1e-12 {
-            moved
-        } else {
-            some(moved, STRETCHES[stretch] / left, random)
-        };
-        side[stretch] += some;
-        moved -= some;
-        left -= STRETCHES[stretch];
+    let lacks = |stretch: usize| (to[stretch] - PARTS[stretch]).max(0.0);
+    let last = (0..STRETCHES).rev().find(|stretch| lacks(*stretch) > 0.0).unwrap_or(STRETCHES - 1);
+    let mut left: f64 = (0..STRETCHES).map(lacks).sum();
+    for stretch in 0..=last {
+        let come = if stretch == last { moved } else { some(moved, lacks(stretch) / left, random) };
+        side[stretch] += come;
+        moved -= come;
+        left -= lacks(stretch);
     }
 }
 
@@ -141,11 +126,10 @@ impl Process for Latencies {
     }
 
     fn run(&self, random: &mut Random, marks: &mut Marks) {
-        let kind = (random.uniform() * KINDS as f64) as usize;
-        let fault = pick(&WEIGHTS, random);
+        let fault = pick(&MIXTURE.map(|(_, weight)| weight), random);
         let begins = if random.uniform() < FIRST { 0.0 } else { random.uniform() * HOUR };
         let (mut evidence, mut likelihood) = (Wealth::new(), Wealth::new());
-        let (mut open, mut open_s) = ([[0; KINDS + 1]; 2], 0.0);
+        let (mut open, mut open_s) = ([[0; STRETCHES]; 2], 0.0);
         let mut second = 0.0;
         while second < HOUR {
             second += 1.0;
@@ -155,7 +139,7 @@ impl Process for Latencies {
                     *sum += stretch.draw(random);
                 }
             }
-            let totals = open.map(|side: [u64; KINDS + 1]| side.iter().sum::<u64>());
+            let totals = open.map(|side: [u64; STRETCHES]| side.iter().sum::<u64>());
             if totals[0] < FULL_CANARY && open_s < FULL_S {
                 continue;
             }
@@ -164,27 +148,22 @@ impl Process for Latencies {
             }
             if totals[0] > 0 && totals[1] > 0 {
                 if second - open_s >= begins {
-                    let rate = 1.0 - QUANTILES[kind];
-                    let factors = Factors::new(totals, RATIOS[fault], rate);
+                    let factors = Factors::new(totals, fault);
                     for (number, side) in open.iter_mut().enumerate() {
-                        tilt(side, kind, rate, factors.rate(number, rate), random);
+                        tilt(side, &factors.parts(number), random);
                     }
                 }
-                for (kind, quantile) in QUANTILES.iter().enumerate() {
-                    let slow = open.map(|side| side[kind + 1..].iter().sum::<u64>());
-                    for (index, ratio) in RATIOS.iter().enumerate() {
-                        let rate = 1.0 - quantile;
-                        let factors = Factors::new(totals, *ratio, rate);
-                        let gain = factors.ln_evidence(slow);
-                        evidence.bet[kind][index] *= libm::exp(gain);
-                        likelihood.bet[kind][index] *= libm::exp(gain - factors.ln_mean(totals, rate));
-                    }
+                let window = Stretches { canary: open[0], baseline: open[1] };
+                for (index, (alternative, _)) in MIXTURE.iter().enumerate() {
+                    let gain = alternative.ln_evidence(&window, &BEYOND);
+                    evidence.bet[index] *= libm::exp(gain);
+                    likelihood.bet[index] *= libm::exp(gain - Factors::new(totals, index).ln_mean(totals));
                 }
                 if marks.note(evidence.total(), likelihood.total()) {
                     return;
                 }
             }
-            (open, open_s) = ([[0; KINDS + 1]; 2], 0.0);
+            (open, open_s) = ([[0; STRETCHES]; 2], 0.0);
         }
     }
 }

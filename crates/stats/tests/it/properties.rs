@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use taxiway_stats::increment::{Boundary, bernoulli, poisson};
 use taxiway_stats::{
-    Arm, Window, burn, dispersion, exclude, histogram, interval, latency, profile, reject, sequence,
+    Arm, Window, burn, dispersion, exclude, histogram, interval, latency, ordered, profile, reject, sequence,
     softrank, split,
 };
 
@@ -53,6 +53,23 @@ fn mean_e(n_c: u64, n_b: u64, p_c: f64, p_b: f64, ln_e: impl Fn(&Window) -> f64)
         }
     }
     mean
+}
+
+/// All ways in which so many values fall into four stretches, with their chances.
+fn outcomes(parts: [f64; 4], total: u32) -> Vec<([u64; 4], f64)> {
+    let mut all = vec![([0u64; 4], 1.0)];
+    for _ in 0..total {
+        let more = |(counts, chance): &([u64; 4], f64)| {
+            let (counts, chance) = (*counts, *chance);
+            (0..4).map(move |stretch| {
+                let mut counts = counts;
+                counts[stretch] += 1;
+                (counts, chance * parts[stretch])
+            })
+        };
+        all = all.iter().flat_map(more).collect();
+    }
+    all
 }
 
 proptest! {
@@ -141,13 +158,46 @@ proptest! {
     fn latency_is_a_number_whatever_comes(
         windows in proptest::collection::vec((buckets(), buckets(), hostile()), 0..12), tolerance in 0.0..2.0f64,
     ) {
-        let test = latency::Test::new(tolerance, 600.0).unwrap().excluding(2.0).unwrap();
-        let mut state = test.start();
+        let test = latency::Test::new(tolerance, 600.0).unwrap();
+        let (mut state, mut past) = (test.start(), latency::Past::default());
         for (canary, baseline, elapsed_s) in &windows {
-            test.fold(&mut state, canary, baseline, *elapsed_s);
+            if let Some(expected) = past.expected() {
+                let (canary, baseline) = (histogram::Ranked::new(canary), histogram::Ranked::new(baseline));
+                test.fold(&mut state, &expected, &test.count(&expected, &canary, &baseline), 1.0, *elapsed_s);
+            }
+            past.remember(baseline, *elapsed_s);
             prop_assert!(!test.ln_evidence(&state).is_nan());
-            prop_assert!(test.ln_not_bad(&state).iter().all(|ln_e| !ln_e.is_nan()));
         }
+    }
+
+    /// Under the null, whatever the parts of the stretches are and whatever they were guessed to be: the mean of the
+    /// e-variable over one canary's and one baseline's request, by enumeration. The canary's values are the baseline's or
+    /// smaller.
+    #[test]
+    fn ordered_stretches_have_a_mean_of_at_most_one(
+        parts in proptest::array::uniform4(0.001..1.0f64), lower in proptest::array::uniform3(0.0..1.0f64),
+        guessed in proptest::array::uniform4(0.001..1.0f64), odds in 1.01..20.0f64, from in 0..3usize,
+        totals in (1..4u32, 1..4u32),
+    ) {
+        let sum: f64 = parts.iter().sum();
+        let baseline = parts.map(|part| part / sum);
+        let mut canary = baseline;
+        for (stretch, moved) in lower.into_iter().enumerate() {
+            let down = canary[stretch + 1] * moved;
+            canary[stretch + 1] -= down;
+            canary[stretch] += down;
+        }
+        let guess: f64 = guessed.iter().sum();
+        let beyond = [3, 2, 1].map(|last| guessed[4 - last..].iter().sum::<f64>() / guess);
+        let alternative = ordered::Alternative { from, odds };
+        let mut mean = 0.0;
+        for (canary_counts, canary_chance) in outcomes(canary, totals.0) {
+            for (baseline_counts, baseline_chance) in outcomes(baseline, totals.1) {
+                let window = ordered::Stretches { canary: canary_counts, baseline: baseline_counts };
+                mean += canary_chance * baseline_chance * alternative.ln_evidence(&window, &beyond).exp();
+            }
+        }
+        prop_assert!(mean <= 1.0 + 1e-9, "{}", mean);
     }
 
     #[test]

@@ -50,7 +50,8 @@ impl Worse {
             Self::Rise(test, state) => {
                 let before = test.ln_evidence(state);
                 test.fold(state, window, elapsed_s);
-                noise::capped(test, before, state, cap);
+                let now = test.ln_evidence(state);
+                noise::capped(&mut state.ln_wealth, before, now, cap);
             }
             Self::Fall(test, state) => {
                 let before = test.ln_evidence(state);
