@@ -178,6 +178,11 @@ impl Test {
     }
 }
 
+/// Part of the wealth that is bet on differences from threshold number `from` on.
+pub fn bet_from(from: usize) -> f64 {
+    MIXTURE.iter().filter(|(one, _)| one.from == from).map(|(_, weight)| weight).sum()
+}
+
 fn is_small(alternative: &Alternative) -> bool {
     alternative.odds <= DISPERSED_ODDS_MAX
 }

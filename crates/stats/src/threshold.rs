@@ -168,26 +168,30 @@ const HALF: Tables = [
 /// Requests per second of both sides, by column of the latency tables.
 const LATENCY_RPS: [f64; 5] = [3.0, 10.0, 100.0, 1e3, 1e4];
 
-/// The same for the average over quantiles of latency, by the canary's share ([`PARTS`]), looking after each of
-/// [`WINDOWS_MAX`] windows (`judgebench calibrate`, seed 20261120).
+/// The same for the test of latency, by the canary's share ([`PARTS`]), looking after each of [`WINDOWS_MAX`] windows
+/// (`judgebench calibrate --only latency`, 3,000 runs, seed 20261121).
 #[rustfmt::skip]
 const LATENCY_WHOLE: [[f64; LATENCY_RPS.len()]; PARTS.len()] = [
-    [27.3, 41.6, 71.3, 75.7, 48.8],
-    [44.2, 63.9, 79.1, 58.3, 27.3],
-    [52.2, 68.6, 78.0, 52.8, 18.9],
-    [57.8, 72.9, 72.5, 40.2, 14.5],
-    [53.3, 67.2, 68.9, 40.3, 13.8],
+    [35.6, 49.0, 83.5, 72.3, 36.7],
+    [57.5, 76.2, 79.7, 47.6, 16.4],
+    [64.8, 82.2, 73.6, 37.7, 10.8],
+    [69.8, 81.8, 64.9, 27.6, 5.4],
+    [65.8, 73.6, 56.5, 27.3, 3.8],
 ];
 
 /// For `alpha` of 0.5 %.
 #[rustfmt::skip]
 const LATENCY_HALF: [[f64; LATENCY_RPS.len()]; PARTS.len()] = [
-    [47.8, 79.9, 139.5, 153.6, 99.2],
-    [84.8, 122.9, 156.1, 119.6, 53.8],
-    [98.7, 134.2, 156.7, 102.4, 40.0],
-    [110.4, 141.7, 142.7, 81.0, 31.5],
-    [100.4, 129.3, 140.1, 81.4, 25.6],
+    [64.2, 97.0, 162.3, 146.7, 74.1],
+    [106.7, 151.0, 158.8, 95.7, 31.9],
+    [121.7, 160.4, 149.1, 76.8, 19.6],
+    [132.6, 160.2, 129.3, 55.4, 10.9],
+    [122.1, 144.4, 107.1, 54.7, 9.6],
 ];
+
+/// Least evidence that latency needs, whatever the table says: where each window brings much of it, thousands of requests a
+/// second, the smallest dependence between them would be enough for less.
+const LATENCY_MIN: f64 = 20.0;
 
 /// Most windows that the latency tables are good for.
 const WINDOWS_MAX: f64 = 3_600.0;
@@ -261,7 +265,7 @@ impl Calibrated {
             let quieter = between(&LATENCY_RPS, &table[row], rps * QUIETER);
             between(&LATENCY_RPS, &table[row], rps).max(quieter)
         };
-        let inside = ln(MARGIN * rows.map(at).fold(0.0, f64::max));
+        let inside = ln(MARGIN * rows.map(at).fold(LATENCY_MIN, f64::max));
         if alpha < 0.005 || windows > WINDOWS_MAX || inside >= plain.ln_inside {
             return Ok(plain);
         }

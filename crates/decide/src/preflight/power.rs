@@ -7,7 +7,7 @@ use taxiway_model::forecast::Traffic;
 use taxiway_model::plan::{Plan, Step};
 use taxiway_model::policy::{Measure, MetricPolicy};
 use taxiway_model::weight::WeightBp;
-use taxiway_stats::latency::QUANTILES;
+use taxiway_stats::latency::{self, QUANTILES};
 use taxiway_stats::preflight::{self, KAPPA_LATE, KAPPA_PLAIN};
 
 /// Wanted probability of detection.
@@ -126,8 +126,8 @@ impl<'a> Power<'a> {
         }
     }
 
-    /// The test that a metric must pass; its tolerance as a ratio to the base, the slack counted in.
-    fn test(&self, metric: &MetricPolicy, parts: f64, phi: f64) -> preflight::Plan {
+    /// The test that a metric must pass, or a `part` of its wealth; its tolerance as a ratio to the base, the slack counted in.
+    fn test(&self, metric: &MetricPolicy, part: f64, phi: f64) -> preflight::Plan {
         let required = self.plan.analysis.metrics.iter().filter(|metric| metric.required);
         let weights: u32 = required.map(|metric| metric.weight).sum();
         let share = f64::from(metric.weight.max(1)) / f64::from(weights.max(metric.weight).max(1));
@@ -136,7 +136,7 @@ impl<'a> Power<'a> {
             power: POWER,
             kappa: KAPPA_LATE,
             tolerated: 1.0,
-            weight: share / parts,
+            weight: share * part,
             phi,
         }
     }
@@ -186,11 +186,11 @@ impl<'a> Power<'a> {
     }
 
     /// How many times as slow a canary is found by these steps, in basis points: the first of the
-    /// three quantiles that shows it.
+    /// three quantiles that shows it alone, though the test sees all of them together.
     pub(super) fn slower(&self, past: &[preflight::Step]) -> Option<u64> {
         let metric = self.latency?;
-        let test = self.test(metric, QUANTILES.len() as f64, self.slow_phi);
-        let by_quantile = QUANTILES.iter().filter_map(|quantile| {
+        let by_quantile = QUANTILES.iter().enumerate().filter_map(|(number, quantile)| {
+            let test = self.test(metric, latency::bet_from(number), self.slow_phi);
             let base = 1.0 - quantile;
             let traffic = preflight::Traffic { rps: self.traffic.rps, base };
             let needed = test.detectable(&traffic, past).filter(|ratio| ratio * base < 1.0)?;
