@@ -3,7 +3,7 @@
 //! A minute of latencies fills some hundred neighbouring buckets. Pairs of index and count, or a map, take 12 to 16 bytes
 //! for each of them; here it is 2 while no bucket holds more than 65,535, then 4, then 8.
 
-use crate::histogram::{Bucket, Ranked};
+use crate::histogram::{self, Bucket, Ranked};
 
 /// Buckets that are told apart; what lies outside counts in the first or the last. Of microseconds at scale 6 they reach from
 /// a ten-thousandth to 2^64, more than a counter can hold.
@@ -47,13 +47,12 @@ impl Compact {
     pub fn merge(&mut self, buckets: &[Bucket]) {
         let (Some((first, _)), Some((last, _))) = (buckets.first(), buckets.last()) else { return };
         self.cover((*first).clamp(FIRST, LAST), (*last).clamp(FIRST, LAST));
-        for (index, count) in buckets {
-            let place = ((*index).clamp(FIRST, LAST) - self.first) as usize;
-            while !self.cells.add(place, *count) {
-                self.cells.widen();
-            }
-            self.total = self.total.saturating_add(*count);
+        let mut left = buckets;
+        while let Some(rest) = self.cells.add(self.first, left) {
+            self.cells.widen();
+            left = rest;
         }
+        self.total = self.total.saturating_add(histogram::total(buckets));
     }
 
     /// Makes room for the buckets from `first` to `last`.
@@ -83,18 +82,16 @@ impl Compact {
         buckets
     }
 
-    /// Counts of a bucket; none outside of what is covered.
-    fn at(&self, index: i32) -> u64 {
-        let place = usize::try_from(index - self.first);
-        place.map_or(0, |place| self.cells.get(place))
-    }
-
     /// Both together with running sums, for many questions about the same values.
     pub fn ranked_with(&self, other: &Self) -> Ranked {
         let used = [self, other].into_iter().filter(|one| one.cells.len() > 0);
         let first = used.clone().map(|one| one.first).min().unwrap_or(0);
-        let end = used.map(|one| one.first + one.cells.len() as i32).max().unwrap_or(0);
-        Ranked::of((first..end).map(|index| (index, self.at(index).saturating_add(other.at(index)))))
+        let end = used.clone().map(|one| one.first + one.cells.len() as i32).max().unwrap_or(0);
+        let mut sum = vec![0; (end - first) as usize];
+        for one in used {
+            one.cells.add_to(&mut sum[(one.first - first) as usize..]);
+        }
+        Ranked::of((first..end).zip(sum))
     }
 
     /// Shows every bucket that holds something, in order.
@@ -113,14 +110,6 @@ impl Compact {
 }
 
 impl Cells {
-    fn get(&self, place: usize) -> u64 {
-        match self {
-            Self::Narrow(cells) => cells.get(place).map_or(0, |count| u64::from(*count)),
-            Self::Middle(cells) => cells.get(place).map_or(0, |count| u64::from(*count)),
-            Self::Wide(cells) => cells.get(place).map_or(0, |count| *count),
-        }
-    }
-
     fn len(&self) -> usize {
         match self {
             Self::Narrow(cells) => cells.len(),
@@ -129,12 +118,20 @@ impl Cells {
         }
     }
 
-    /// Whether there was room for it.
-    fn add(&mut self, place: usize, count: u64) -> bool {
+    /// Adds buckets, of which `first` is the first cell's; answers those that wider cells are needed for.
+    fn add<'a>(&mut self, first: i32, buckets: &'a [Bucket]) -> Option<&'a [Bucket]> {
         match self {
-            Self::Narrow(cells) => put(&mut cells[place], count),
-            Self::Middle(cells) => put(&mut cells[place], count),
-            Self::Wide(cells) => put(&mut cells[place], count),
+            Self::Narrow(cells) => add(cells, first, buckets),
+            Self::Middle(cells) => add(cells, first, buckets),
+            Self::Wide(cells) => add(cells, first, buckets),
+        }
+    }
+
+    fn add_to(&self, sum: &mut [u64]) {
+        match self {
+            Self::Narrow(cells) => add_to(cells, sum),
+            Self::Middle(cells) => add_to(cells, sum),
+            Self::Wide(cells) => add_to(cells, sum),
         }
     }
 
@@ -156,12 +153,25 @@ impl Cells {
     }
 }
 
-fn put<T: Copy + Into<u64> + TryFrom<u64>>(cell: &mut T, count: u64) -> bool {
-    let sum = T::try_from((*cell).into().saturating_add(count));
-    sum.is_ok_and(|sum| {
-        *cell = sum;
-        true
-    })
+fn add<'a, T: Copy + Into<u64> + TryFrom<u64>>(
+    cells: &mut [T],
+    first: i32,
+    buckets: &'a [Bucket],
+) -> Option<&'a [Bucket]> {
+    for (at, (index, count)) in buckets.iter().enumerate() {
+        let cell = &mut cells[(index.clamp(&FIRST, &LAST) - first) as usize];
+        match T::try_from((*cell).into().saturating_add(*count)) {
+            Ok(sum) => *cell = sum,
+            Err(_) => return Some(&buckets[at..]),
+        }
+    }
+    None
+}
+
+fn add_to<T: Copy + Into<u64>>(cells: &[T], sum: &mut [u64]) {
+    for (sum, count) in sum.iter_mut().zip(cells) {
+        *sum = sum.saturating_add((*count).into());
+    }
 }
 
 fn grow<T: Copy + Default>(cells: &mut Vec<T>, before: usize, after: usize) {

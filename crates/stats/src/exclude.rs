@@ -9,7 +9,7 @@
 //! times the baseline (plus `delta`) and at least `rate`", of which both parts are tested by e-variables, so that their
 //! mixture is one as well.
 
-use crate::increment::{Boundary, bernoulli};
+use crate::increment::{Boundary, bernoulli_each};
 use crate::math::{exp, ln, ln_1p, ln_sum};
 use crate::reject::ALTERNATIVES;
 use crate::{Error, Window};
@@ -27,6 +27,8 @@ pub struct Test {
     null: Boundary,
     ratios: [f64; ALTERNATIVES],
     ln_weights: [f64; ALTERNATIVES],
+    /// How many of them are used.
+    compared: usize,
     below: Option<Below>,
     trailing_s: f64,
     phi: f64,
@@ -91,6 +93,7 @@ impl Test {
             null: Boundary { theta, delta },
             ratios: [theta; ALTERNATIVES],
             ln_weights: [f64::NEG_INFINITY; ALTERNATIVES],
+            compared: count,
             below: None,
             trailing_s: 600.0,
             phi: 1.0,
@@ -124,7 +127,7 @@ impl Test {
     pub fn or_below(mut self, rate: f64, weight: f64) -> Result<Self, Error> {
         Error::unless(rate > 0.0 && rate < 1.0, "rate", rate, "a probability between 0 and 1")?;
         Error::unless(weight > 0.0 && weight < 1.0, "weight", weight, "between 0 and 1")?;
-        let taken = self.ln_weights[BELOW[0]] > f64::NEG_INFINITY;
+        let taken = self.compared > BELOW[0] || self.below.is_some();
         Error::unless(!taken, "alternatives", ALTERNATIVES as f64, "at most 4 beside a rate")?;
         for known in &mut self.ln_weights[..BELOW[0]] {
             *known += ln(1.0 - weight);
@@ -163,18 +166,25 @@ impl Test {
         if !window.is_comparable() {
             return;
         }
-        let compared = if self.below.is_some() { BELOW[0] } else { ALTERNATIVES };
-        for (wealth, ratio) in state.ln_wealth[..compared].iter_mut().zip(self.ratios) {
-            if *wealth > f64::NEG_INFINITY {
-                *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
-            }
+        if self.compared > BELOW[0] {
+            let gains = bernoulli_each(window, self.null, &self.ratios, base_rate);
+            self.gain(&mut state.ln_wealth, &gains);
+        } else {
+            let ratios: &[f64; BELOW[0]] = self.ratios.first_chunk().expect("fewer than there are");
+            let gains = bernoulli_each(window, self.null, ratios, base_rate);
+            self.gain(&mut state.ln_wealth, &gains);
         }
         if let Some(below) = self.below {
             let (total, bad) = window.canary.floats();
-            for (index, place) in BELOW.into_iter().enumerate() {
-                let gained = bad * below.ln_bad[index] + (total - bad) * below.ln_good[index];
-                state.ln_wealth[place] += gained / self.phi;
-            }
+            let gains: [f64; BELOW.len()] =
+                core::array::from_fn(|at| bad * below.ln_bad[at] + (total - bad) * below.ln_good[at]);
+            self.gain(&mut state.ln_wealth[BELOW[0]..], &gains);
+        }
+    }
+
+    fn gain(&self, ln_wealth: &mut [f64], gains: &[f64]) {
+        for (wealth, gain) in ln_wealth.iter_mut().zip(gains) {
+            *wealth += gain / self.phi;
         }
     }
 

@@ -16,7 +16,7 @@
 //! 2011.03567), which needs no `p_b*` at all.
 
 use crate::Window;
-use crate::math::{ln, ln_1p};
+use crate::logs::{ln_1p_each, ln_each};
 
 /// The boundary of a null hypothesis, `p_c = theta p_b + delta`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,19 +34,24 @@ pub const RARE: f64 = 0.005;
 /// Log e-variable of a window for rare events (Poisson form); exact under the null for any base rate, fully powerful for
 /// small ones. `ratio` is the alternative `p_c / p_b`. A window that lacks a side gives 0.
 pub fn poisson(window: &Window, null: Boundary, ratio: f64) -> f64 {
+    poisson_each(window, null, &[ratio])[0]
+}
+
+/// [`poisson`] of several alternatives.
+fn poisson_each<const N: usize>(window: &Window, null: Boundary, ratios: &[f64; N]) -> [f64; N] {
     if !window.is_comparable() {
-        return 0.0;
+        return [0.0; N];
     }
     let (n_c, x_c) = window.canary.floats();
     let (n_b, x_b) = window.baseline.floats();
     let Boundary { theta, delta } = null;
-    let step = ratio - theta;
-    let counts = if x_c + x_b > 0.0 {
-        times_ln(x_c, ratio / theta) - (x_c + x_b) * ln_1p(step * n_c / (theta * n_c + n_b))
-    } else {
-        0.0
-    };
-    counts - n_c * delta * (step / theta) * (n_b / (ratio * n_c + n_b))
+    let steps = ratios.map(|ratio| ratio - theta);
+    let ups: [f64; N] = times(x_c, || ln_each(ratios.map(|ratio| ratio / theta)));
+    let downs: [f64; N] = times(x_c + x_b, || ln_1p_each(steps.map(|step| step * n_c / (theta * n_c + n_b))));
+    core::array::from_fn(|at| {
+        let slack = n_c * delta * (steps[at] / theta) * (n_b / (ratios[at] * n_c + n_b));
+        ups[at] - downs[at] - slack
+    })
 }
 
 /// Log e-variable of a window for events of any rate (Bernoulli form), given a guess `base_rate` of `p_b` that was made
@@ -54,11 +59,21 @@ pub fn poisson(window: &Window, null: Boundary, ratio: f64) -> f64 {
 ///
 /// A `base_rate` below [`RARE`] (0: no guess) gives [`poisson`]. A bad guess costs power, never validity.
 pub fn bernoulli(window: &Window, null: Boundary, ratio: f64, base_rate: f64) -> f64 {
+    bernoulli_each(window, null, &[ratio], base_rate)[0]
+}
+
+/// [`bernoulli`] of several alternatives, in a third of the time.
+pub(crate) fn bernoulli_each<const N: usize>(
+    window: &Window,
+    null: Boundary,
+    ratios: &[f64; N],
+    base_rate: f64,
+) -> [f64; N] {
     if base_rate.is_nan() || base_rate < RARE {
-        return poisson(window, null, ratio);
+        return poisson_each(window, null, ratios);
     }
     if !window.is_comparable() {
-        return 0.0;
+        return [0.0; N];
     }
     let (n_c, x_c) = window.canary.floats();
     let (n_b, x_b) = window.baseline.floats();
@@ -66,26 +81,36 @@ pub fn bernoulli(window: &Window, null: Boundary, ratio: f64, base_rate: f64) ->
     // Keeps theta * p_b* and p_b* inside (0, 1), whatever was guessed.
     let p_b = base_rate.min(0.98).min(0.98 / theta);
     let centre = theta * p_b;
-    let odds = centre / (1.0 - centre) * (ratio / theta);
-    let p_c = odds / (1.0 + odds);
-    let q = nearest_null(n_c, n_b, p_c, p_b, theta);
-    let p_0 = theta * q;
-    let slope = (p_c - p_0) / (p_0 * (1.0 - p_0));
+    let p_c = ratios.map(|ratio| {
+        let odds = centre / (1.0 - centre) * (ratio / theta);
+        odds / (1.0 + odds)
+    });
+    let q = p_c.map(|p_c| nearest_null(n_c, n_b, p_c, p_b, theta));
+    let p_0 = q.map(|q| theta * q);
     // ln((1-p)/(1-q)) = ln_1p((q-p)/(1-q)): no cancellation when both are small.
-    times_ln(x_c, p_c / p_0)
-        + (n_c - x_c) * ln_1p((p_0 - p_c) / (1.0 - p_0))
-        + times_ln(x_b, p_b / q)
-        + (n_b - x_b) * ln_1p((q - p_b) / (1.0 - q))
-        - n_c * slope * delta
+    let good: [[f64; N]; 2] = [
+        ln_1p_each(core::array::from_fn(|at| (p_0[at] - p_c[at]) / (1.0 - p_0[at]))),
+        ln_1p_each(core::array::from_fn(|at| (q[at] - p_b) / (1.0 - q[at]))),
+    ];
+    let bad: [[f64; N]; 2] = [
+        times(x_c, || ln_each(core::array::from_fn(|at| p_c[at] / p_0[at]))),
+        times(x_b, || ln_each(core::array::from_fn(|at| p_b / q[at]))),
+    ];
+    core::array::from_fn(|at| {
+        let slope = (p_c[at] - p_0[at]) / (p_0[at] * (1.0 - p_0[at]));
+        bad[0][at] + (n_c - x_c) * good[0][at] + bad[1][at] + (n_b - x_b) * good[1][at] - n_c * slope * delta
+    })
 }
 
-/// `count * ln(factor)`, free of charge for a count of 0, which is the common case.
-fn times_ln(count: f64, factor: f64) -> f64 {
-    if count > 0.0 { count * ln(factor) } else { 0.0 }
+/// So many times each logarithm, free of charge for a count of 0, which is the common case.
+#[inline]
+pub(crate) fn times<const N: usize>(count: f64, logarithms: impl FnOnce() -> [f64; N]) -> [f64; N] {
+    if count > 0.0 { logarithms().map(|logarithm| count * logarithm) } else { [0.0; N] }
 }
 
 /// The `q` that minimises `n_c kl(p_c, theta q) + n_b kl(p_b, q)`: the smaller root of
 /// `(n_c+n_b) theta q^2 - (n_c (p_c+theta) + n_b (1+theta p_b)) q + n_c p_c + n_b p_b = 0`.
+#[inline]
 pub(crate) fn nearest_null(n_c: f64, n_b: f64, p_c: f64, p_b: f64, theta: f64) -> f64 {
     // Divided by the total so that 1e12 requests do not square away the digits.
     let share = n_c / (n_c + n_b);

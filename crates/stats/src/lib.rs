@@ -36,6 +36,7 @@ pub mod starts;
 pub mod threshold;
 
 mod error;
+mod logs;
 mod window;
 
 pub use error::Error;

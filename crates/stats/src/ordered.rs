@@ -16,7 +16,8 @@
 //! The ratios here are those of proportional odds (McCullagh, J. R. Stat. Soc. B 42, 1980): the odds of lying beyond each
 //! threshold are so many times the baseline's. Where they begin at a higher threshold only what lies beyond it is compared.
 
-use crate::math::{ln, ln_1p};
+use crate::increment::times;
+use crate::logs::ln_each;
 
 /// Thresholds, lowest first.
 pub const THRESHOLDS: usize = 3;
@@ -59,26 +60,34 @@ impl Alternative {
 
     /// Log e-variable of a window; 0 where a side has no values. `beyond` are guesses made before the window was seen.
     pub fn ln_evidence(&self, window: &Stretches, beyond: &[f64; THRESHOLDS]) -> f64 {
-        let (canary, baseline) = (window.canary.map(|n| n as f64), window.baseline.map(|n| n as f64));
-        let totals: [f64; 2] = [canary.iter().sum(), baseline.iter().sum()];
-        if totals[0] <= 0.0 || totals[1] <= 0.0 {
-            return 0.0;
-        }
-        let share = totals[0] / (totals[0] + totals[1]);
-        let ratios = self.ratios(beyond);
-        let pooled = |side: &[f64; STRETCHES]| side[..=self.from].iter().sum::<f64>();
-        let lowest = term(pooled(&canary), pooled(&baseline), ratios[self.from], share);
-        (self.from + 1..STRETCHES).fold(lowest, |sum, stretch| {
-            sum + term(canary[stretch], baseline[stretch], ratios[stretch], share)
-        })
+        ln_evidence_each(window, beyond, self.from, &[self.odds])[0]
     }
 }
 
-/// What one stretch adds; free of charge where it is empty.
-fn term(canary: f64, baseline: f64, ratio: f64, share: f64) -> f64 {
-    if canary + baseline <= 0.0 {
-        return 0.0;
+/// [`Alternative::ln_evidence`] of several that begin at the same threshold.
+pub(crate) fn ln_evidence_each<const N: usize>(
+    window: &Stretches,
+    beyond: &[f64; THRESHOLDS],
+    from: usize,
+    odds: &[f64; N],
+) -> [f64; N] {
+    let totals = [window.canary, window.baseline].map(|side| side.iter().map(|n| *n as f64).sum::<f64>());
+    if totals[0] <= 0.0 || totals[1] <= 0.0 {
+        return [0.0; N];
     }
-    let gained = if canary > 0.0 { canary * ln(ratio) } else { 0.0 };
-    gained - (canary + baseline) * ln_1p(share * (ratio - 1.0))
+    let share = totals[0] / (totals[0] + totals[1]);
+    let ratios: [_; N] = odds.map(|odds| Alternative { from, odds }.ratios(beyond));
+    let mut sum = [0.0; N];
+    for stretch in from..STRETCHES {
+        let first = if stretch == from { 0 } else { stretch };
+        let pooled = |side: &[u64; STRETCHES]| side[first..=stretch].iter().map(|n| *n as f64).sum::<f64>();
+        let (canary, both) = (pooled(&window.canary), pooled(&window.canary) + pooled(&window.baseline));
+        let ratio: [f64; N] = ratios.map(|ratios| ratios[stretch]);
+        let means: [f64; N] = times(both, || ln_each(ratio.map(|ratio| 1.0 + share * (ratio - 1.0))));
+        let gains: [f64; N] = times(canary, || ln_each(ratio));
+        for ((sum, gain), mean) in sum.iter_mut().zip(gains).zip(means) {
+            *sum += gain - mean;
+        }
+    }
+    sum
 }

@@ -7,7 +7,7 @@
 //! baseline. The start-time mixture is the default because a release's faults begin late as often as early: at 100 rps,
 //! 1 % errors and a 2x fault after 30 min it answers in half the time of the plain process, for a tenth more at onset 0.
 
-use crate::increment::{Boundary, RARE, bernoulli};
+use crate::increment::{Boundary, RARE, bernoulli_each};
 use crate::math::{exp, ln, ln_add, ln_sum};
 use crate::{Error, Window};
 
@@ -201,11 +201,9 @@ impl Test {
         let moves = self.moves(window, base_rate);
         if moves {
             self.spread(&mut state.ln_wealth, &mut state.fresh);
-            for (wealth, ratio) in state.ln_wealth.iter_mut().zip(self.ratios) {
-                // An alternative without weight costs nothing.
-                if *wealth > f64::NEG_INFINITY {
-                    *wealth += bernoulli(window, self.null, ratio, base_rate) / self.phi;
-                }
+            let gains = bernoulli_each(window, self.null, &self.ratios, base_rate);
+            for (wealth, gain) in state.ln_wealth.iter_mut().zip(gains) {
+                *wealth += gain / self.phi;
             }
         }
         moves

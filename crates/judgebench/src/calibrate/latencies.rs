@@ -1,5 +1,5 @@
-use taxiway_stats::latency::{ALTERNATIVES, FIRST, MIXTURE, QUANTILES};
-use taxiway_stats::ordered::{STRETCHES, Stretches, THRESHOLDS};
+use taxiway_stats::latency::{ALTERNATIVES, FIRST, QUANTILES, mixture};
+use taxiway_stats::ordered::{Alternative, STRETCHES, Stretches, THRESHOLDS};
 use taxiway_stats::{FULL_CANARY, FULL_S};
 
 use super::{HOUR, Marks, Process, pick};
@@ -42,9 +42,9 @@ impl Latencies {
 }
 
 impl Factors {
-    fn new(totals: [u64; 2], alternative: usize) -> Self {
+    fn new(totals: [u64; 2], alternative: &Alternative) -> Self {
         let share = totals[0] as f64 / (totals[0] + totals[1]) as f64;
-        let ratios = MIXTURE[alternative].0.ratios(&BEYOND);
+        let ratios = alternative.ratios(&BEYOND);
         let mean = ratios.map(|ratio| 1.0 + share * (ratio - 1.0));
         Self { each: [core::array::from_fn(|at| ratios[at] / mean[at]), mean.map(|mean| 1.0 / mean)] }
     }
@@ -68,13 +68,13 @@ impl Factors {
 
 impl Wealth {
     fn new() -> Self {
-        Self { bet: MIXTURE.map(|(_, weight)| FIRST * weight), cash: 1.0 - FIRST }
+        Self { bet: mixture().map(|(_, weight)| FIRST * weight), cash: 1.0 - FIRST }
     }
 
     fn pass(&mut self, part: f64) {
         let fresh = (part * (1.0 - FIRST)).min(self.cash);
         self.cash -= fresh;
-        for (bet, (_, weight)) in self.bet.iter_mut().zip(MIXTURE) {
+        for (bet, (_, weight)) in self.bet.iter_mut().zip(mixture()) {
             *bet += fresh * weight;
         }
     }
@@ -126,7 +126,8 @@ impl Process for Latencies {
     }
 
     fn run(&self, random: &mut Random, marks: &mut Marks) {
-        let fault = pick(&MIXTURE.map(|(_, weight)| weight), random);
+        let mixture = mixture();
+        let fault = pick(&mixture.map(|(_, weight)| weight), random);
         let begins = if random.uniform() < FIRST { 0.0 } else { random.uniform() * HOUR };
         let (mut evidence, mut likelihood) = (Wealth::new(), Wealth::new());
         let (mut open, mut open_s) = ([[0; STRETCHES]; 2], 0.0);
@@ -148,16 +149,17 @@ impl Process for Latencies {
             }
             if totals[0] > 0 && totals[1] > 0 {
                 if second - open_s >= begins {
-                    let factors = Factors::new(totals, fault);
+                    let factors = Factors::new(totals, &mixture[fault].0);
                     for (number, side) in open.iter_mut().enumerate() {
                         tilt(side, &factors.parts(number), random);
                     }
                 }
                 let window = Stretches { canary: open[0], baseline: open[1] };
-                for (index, (alternative, _)) in MIXTURE.iter().enumerate() {
+                for (index, (alternative, _)) in mixture.iter().enumerate() {
                     let gain = alternative.ln_evidence(&window, &BEYOND);
                     evidence.bet[index] *= libm::exp(gain);
-                    likelihood.bet[index] *= libm::exp(gain - Factors::new(totals, index).ln_mean(totals));
+                    likelihood.bet[index] *=
+                        libm::exp(gain - Factors::new(totals, alternative).ln_mean(totals));
                 }
                 if marks.note(evidence.total(), likelihood.total()) {
                     return;
