@@ -63,7 +63,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Part::Standard => {}
         Part::Power => power::print(arguments.faulty, arguments.seed),
         Part::Calibrate => {
-            calibrate::print(&[0.008, 0.004], &arguments.only, arguments.healthy, arguments.seed)
+            calibrate::print(&[0.008, 0.004], &arguments.only, arguments.healthy, arguments.seed);
         }
     }
     ExitCode::SUCCESS

@@ -33,7 +33,7 @@ const WHOLE: f64 = 4_503_599_627_370_496.0;
 const EXPONENT_BIAS: f64 = 1_023.0;
 
 /// Where `1 + x` surely lies between the root of a half and the root of 2, so that nothing is to be reduced.
-const NEAR_0: [f64; 2] = [consts::FRAC_1_SQRT_2 - 1.0 + 1e-6, consts::SQRT_2 - 1.0 - 1e-6];
+const NEAR_0: core::ops::Range<f64> = consts::FRAC_1_SQRT_2 - 1.0 + 1e-6..consts::SQRT_2 - 1.0 - 1e-6;
 
 /// `ln(1 + f)` for what has been reduced, less `f` and its parts: `(f^2/2, s, the series)`.
 #[inline]
@@ -50,8 +50,7 @@ fn reduced(f: f64) -> (f64, f64, f64) {
 /// [`math::ln`] of each.
 #[inline]
 pub(crate) fn ln_each<const N: usize>(x: [f64; N]) -> [f64; N] {
-    let is_plain = x.iter().fold(true, |all, x| all & (*x >= f64::MIN_POSITIVE) & (*x < f64::INFINITY));
-    if !is_plain {
+    if !x.iter().all(|x| (f64::MIN_POSITIVE..f64::INFINITY).contains(x)) {
         return x.map(math::ln);
     }
     core::array::from_fn(|at| {
@@ -66,8 +65,7 @@ pub(crate) fn ln_each<const N: usize>(x: [f64; N]) -> [f64; N] {
 /// [`math::ln_1p`] of each; the sign of a zero may differ.
 #[inline]
 pub(crate) fn ln_1p_each<const N: usize>(x: [f64; N]) -> [f64; N] {
-    let is_near = x.iter().fold(true, |all, x| all & (*x > NEAR_0[0]) & (*x < NEAR_0[1]));
-    if !is_near {
+    if !x.iter().all(|x| NEAR_0.contains(x)) {
         return x.map(math::ln_1p);
     }
     core::array::from_fn(|at| {

@@ -1,5 +1,6 @@
 //! Latency: both sides' distributions, compared by how many requests are slower than a threshold
-//! taken from the baseline's own recent past (scaled exceedance), at p50, p95 and p99 together.
+//! taken from the baseline's own recent past (scaled exceedance), in one test of the stretches between
+//! p50, p95 and p99.
 
 use super::Question;
 use super::finding::{self, Figures, Rule, Tests, times};

@@ -104,17 +104,17 @@ fn some(count: u64, part: f64, random: &mut Random) -> u64 {
 /// stretch that is to have fewer, and go to those that are to have more.
 fn tilt(side: &mut [u64; STRETCHES], to: &[f64; STRETCHES], random: &mut Random) {
     let mut moved = 0;
-    for stretch in 0..STRETCHES {
-        let leave = some(side[stretch], 1.0 - to[stretch] / PARTS[stretch], random);
-        side[stretch] -= leave;
+    for ((requests, to), part) in side.iter_mut().zip(to).zip(PARTS) {
+        let leave = some(*requests, 1.0 - to / part, random);
+        *requests -= leave;
         moved += leave;
     }
     let lacks = |stretch: usize| (to[stretch] - PARTS[stretch]).max(0.0);
     let last = (0..STRETCHES).rev().find(|stretch| lacks(*stretch) > 0.0).unwrap_or(STRETCHES - 1);
     let mut left: f64 = (0..STRETCHES).map(lacks).sum();
-    for stretch in 0..=last {
+    for (stretch, requests) in side.iter_mut().enumerate().take(last + 1) {
         let come = if stretch == last { moved } else { some(moved, lacks(stretch) / left, random) };
-        side[stretch] += come;
+        *requests += come;
         moved -= come;
         left -= lacks(stretch);
     }
