@@ -113,7 +113,7 @@ impl VersionName {
     /// counted, started and routed to like a version, and is none: nobody can release it.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self(format!("{}{FRESH}", self.plain()))
+        Self(fresh(self.plain()))
     }
 
     /// Whether this is the group of a fresh baseline.
@@ -140,6 +140,12 @@ impl VersionName {
 
 /// What instances of a fresh baseline are told that they are (`TAXIWAY_GROUP`), and all others.
 pub const GROUPS: (&str, &str) = ("fresh", "main");
+
+/// How an order to a source names a version's fresh instances.
+#[must_use]
+pub fn fresh(version: &str) -> String {
+    format!("{version}{FRESH}")
+}
 
 /// A version as it stands in an order to a source, and the group of its instances.
 pub fn version_and_group(name: &str) -> (&str, &str) {

@@ -10,7 +10,9 @@ use taxiway_model::document::canary_config::{self, CanaryConfig};
 use taxiway_model::document::openslo::{self, Objectives};
 use taxiway_model::document::template::Template;
 use taxiway_model::document::{self, Problem};
+use taxiway_model::ids;
 use taxiway_model::metrics::{Query, Side, TakeApart};
+use taxiway_model::policy::Baseline;
 use taxiway_model::service::ServiceSpec;
 
 use super::template;
@@ -183,13 +185,18 @@ fn wrong(file: &Path, problems: Vec<Problem>) -> CliError {
 
 /// How each metric by query is asked, for people: what each side is known by is shown.
 fn queries(service: &ServiceSpec) -> Vec<String> {
+    /// Stands for what is known at a release only.
+    const VERSION: &str = "<version>";
+    let fresh = ids::fresh(VERSION);
     let mut lines = Vec::new();
     for source in &service.analysis.sources {
         lines.push(format!("metrics from {}: {}", source.name, source.api.place()));
         for query in &source.queries {
             lines.push(format!("  {}: {}", query.metric, query.shape.words()));
             for side in Side::BOTH {
-                let asked = source.questions(&query.shape, side, "<version>");
+                let is_fresh = side == Side::Baseline && service.analysis.baseline == Baseline::Fresh;
+                let version = if is_fresh { &fresh } else { VERSION };
+                let asked = source.questions(&query.shape, side, version);
                 lines.extend(asked.into_iter().map(|asked| format!("    {:<8} {asked}", side.word())));
             }
         }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use taxiway_model::ids::MetricName;
+use taxiway_model::ids::{self, MetricName};
 use taxiway_model::metrics::{Credentials, Query, Sample, Source};
-use taxiway_model::policy::{AnalysisPolicy, Direction, Exclusion, Measure, MetricPolicy, Profile};
+use taxiway_model::policy::{AnalysisPolicy, Baseline, Direction, Exclusion, Measure, MetricPolicy, Profile};
 use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
 use taxiway_report::recording::{FORMAT, Head, Lack, Recording, Seen, Step};
@@ -274,10 +274,10 @@ fn of_ranges(args: &Args, metric: &MetricName, from_s: f64) -> Result<Figures, C
         notes
             .push("the baseline is of another time: nobody can tell a bad canary from a bad hour".to_owned());
     }
-    let ask = |source: &Source, query: &Query| {
+    let ask = |source: &Source, query: &Query, versions: [&str; 2]| {
         let asked = Asked {
             source,
-            versions: [&names[0], &names[1]],
+            versions,
             spans: [[from_s, to_s], theirs],
             step_s: range.step.as_secs_f64().max(1.0),
         };
@@ -289,7 +289,7 @@ fn of_ranges(args: &Args, metric: &MetricName, from_s: f64) -> Result<Figures, C
     if let (Some(at), Some(query)) = (&at, &range.query) {
         let source = at.of_query(metric, query)?;
         let query = &source.queries[0];
-        let sides = ask(&source, query)?.map_err(|why| {
+        let sides = ask(&source, query, [&names[0], &names[1]])?.map_err(|why| {
             let hint = "compare --canary and --baseline with the labels of the series, and --from and --to with the time";
             CliError::new(Code::BadSeries, why).hint(hint)
         })?;
@@ -317,7 +317,12 @@ fn of_ranges(args: &Args, metric: &MetricName, from_s: f64) -> Result<Figures, C
             ));
         }
     };
-    let metrics = asked(&policy, ask, &mut notes)?;
+    // A version alone names those of its instances with which the policy compares.
+    let beside = match policy.baseline {
+        Baseline::Fresh => ids::fresh(&names[1]),
+        Baseline::Stable => names[1].clone(),
+    };
+    let metrics = asked(&policy, |source, query| ask(source, query, [&names[0], &beside]), &mut notes)?;
     let of: Vec<String> = policy.sources.iter().map(|source| source.api.place()).collect();
     if let Some(ratio_bp) = args.exclude {
         policy.exclude = vec![Exclusion { up_to: WeightBp::ALL, ratio_bp }];

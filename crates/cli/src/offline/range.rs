@@ -75,7 +75,14 @@ impl Asked<'_> {
             let [from_s, to_s] = self.spans[at];
             let range = Range { query: &selector, from_s, to_s, step_s: self.step_s };
             let answer = range_blocking(url, credentials.as_ref(), range, ANSWER).map_err(|why| {
-                CliError::new(Code::Unreachable, format!("{url}: {why}")).hint("is it a Prometheus, and up?")
+                // Both sides are asked with the same secret, and its place is named in the sentence.
+                let hint = match &why {
+                    why if why.contains("secret") => {
+                        "set what is named there, or name another with --credentials"
+                    }
+                    _ => "is it a Prometheus, up, and to be reached from here?",
+                };
+                CliError::new(Code::SourceUnusable, format!("{url}: {why}")).hint(hint)
             })?;
             answers.push(answer);
         }
@@ -88,7 +95,7 @@ impl Asked<'_> {
             let labels = self.source.known_by(side, self.versions[at]);
             return Ok(Err(format!("{url} knows nothing of the {}: no series for {labels:?}", side.word())));
         }
-        Ok(series(&query.shape, &answers))
+        Ok(series(&query.shape, &answers).map_err(|why| format!("{} side: {why}", side.word())))
     }
 }
 

@@ -95,6 +95,12 @@ impl Drop for Prometheus {
     }
 }
 
+/// Whether a release went back for what was counted, and not because nothing was.
+fn by_counts(why: &str) -> bool {
+    ["error_rate", "slo_burn_rate"].iter().any(|metric| why.contains(metric))
+        && ["source", "evidence"].iter().all(|silence| !why.contains(silence))
+}
+
 #[test]
 fn the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too() {
     let bed = Arc::new(Bed::new(Bed::QUICK).with_v1());
@@ -118,7 +124,7 @@ fn the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too()
     assert_eq!(said.code, 5, "{said:?}\n{}", bed.output());
     let last = bed.ok(&["history", "--json"]).json()[0].clone();
     let why = last["sentence"].as_str().unwrap();
-    assert!(why.contains("error_rate") || why.contains("slo_burn_rate"), "{last:#}");
+    assert!(by_counts(why), "{last:#}");
     assert_eq!(last["canary_failed"], 0, "the proxy saw nothing of it: {last:#}");
 
     bed.version("v3", "healthy");
@@ -142,25 +148,53 @@ fn the_given_document_rolls_back_by_a_real_prometheus_and_its_silence_does_too()
     bed.ok(&["replay"]);
 }
 
+/// Instances on ports that nobody knows beforehand, found by a Prometheus through the address of the webhooks.
+struct Scraped {
+    bed: Arc<Bed>,
+    /// The port of the webhooks.
+    hooks: u16,
+    prometheus: Prometheus,
+}
+
+impl Scraped {
+    /// v1 serves. None, and a line among the skips, where there is no Prometheus.
+    fn start(test: &str) -> Option<Self> {
+        let hooks = free_port();
+        let signals = format!("signals:\n  listen: 127.0.0.1:{hooks}\n  token: {{file: token}}\n");
+        let bed = Bed::new(&format!("{}{signals}", Bed::QUICK));
+        std::fs::write(bed.folder().join("token"), "s3cret\n").unwrap();
+        let bed = Arc::new(bed.with_v1());
+        let token = bed.folder().join("token");
+        let targets = format!(
+            "http_sd_configs:\n  - url: http://127.0.0.1:{hooks}/v1/targets\n    refresh_interval: 500ms\n    \
+             authorization: {{type: Bearer, credentials_file: '{}'}}",
+            token.display()
+        );
+        let prometheus = Prometheus::start(test, bed.folder(), &targets)?;
+        eventually("targets are told", || TcpStream::connect(("127.0.0.1", hooks)).is_ok());
+        Some(Self { bed, hooks, prometheus })
+    }
+
+    /// Writes the document beside the description, which gets another strategy and this analysis;
+    /// `{source}` is where to ask.
+    fn judged_by(&self, document: &str, strategy: &str, analysis: &str) {
+        std::fs::write(self.bed.folder().join("canary-analysis.yaml"), document).unwrap();
+        let yaml = std::fs::read_to_string(self.bed.file()).unwrap().replace(Bed::QUICK, "");
+        let source = format!("prometheus: {{url: '{}', interval: 200ms}}", self.prometheus.url);
+        let (before, after) = yaml.split_once("signals:").unwrap();
+        let analysis = analysis.replace("{source}", &source);
+        let yaml = format!("{before}  source: 20s\n{strategy}{analysis}signals:{after}");
+        std::fs::write(self.bed.file(), yaml).unwrap();
+    }
+}
+
 /// The whole of it, as a team would set it up: instances on ports that nobody knows beforehand,
 /// found by Prometheus through the address of the webhooks, scraped, and judged by the given document.
 #[test]
 fn the_given_document_judges_instances_that_prometheus_has_found() {
-    let hooks = free_port();
-    let signals = format!("signals:\n  listen: 127.0.0.1:{hooks}\n  token: {{file: token}}\n");
-    let bed = Bed::new(&format!("{}{signals}", Bed::QUICK));
-    std::fs::write(bed.folder().join("token"), "s3cret\n").unwrap();
-    let bed = Arc::new(bed.with_v1());
     let test = "cli::by_query::the_given_document_judges_instances_that_prometheus_has_found";
-    let token = bed.folder().join("token");
-    let targets = format!(
-        "http_sd_configs:\n  - url: http://127.0.0.1:{hooks}/v1/targets\n    refresh_interval: 500ms\n    \
-         authorization: {{credentials_file: '{}'}}",
-        token.display()
-    );
-    let Some(prometheus) = Prometheus::start(test, bed.folder(), &targets) else { return };
-
-    eventually("targets are told", || TcpStream::connect(("127.0.0.1", hooks)).is_ok());
+    let Some(scraped) = Scraped::start(test) else { return };
+    let (bed, hooks) = (&scraped.bed, scraped.hooks);
     assert_eq!(get(hooks, "/v1/targets", "").0, 401, "not without the token");
     let (code, found) = get(hooks, "/v1/targets", "authorization: Bearer s3cret\r\n");
     let labels = |number: usize| found[number]["labels"].clone();
@@ -168,20 +202,119 @@ fn the_given_document_judges_instances_that_prometheus_has_found() {
     assert_eq!(labels(1)["instance"], "v1-1", "{found:#}");
     assert_eq!((labels(0)["service"].as_str(), labels(0)["version"].as_str()), (Some("shop"), Some("v1")));
 
-    std::fs::write(bed.folder().join("canary-analysis.yaml"), GIVEN).unwrap();
-    let yaml = std::fs::read_to_string(bed.file()).unwrap().replace(Bed::QUICK, "");
-    let source = format!("{{prometheus: {{url: '{}', interval: 200ms}}}}", prometheus.url);
-    let analysis = format!("  source: 20s\nanalysis:\n  file: canary-analysis.yaml\n  source: {source}\n");
-    let (before, after) = yaml.split_once("signals:").unwrap();
-    std::fs::write(bed.file(), format!("{before}{analysis}signals:{after}")).unwrap();
+    scraped.judged_by(GIVEN, "", "analysis:\n  file: canary-analysis.yaml\n  source: {{source}}\n");
 
-    let traffic: Vec<Traffic> = (0..4).map(|_| Traffic::on(&bed)).collect();
+    let traffic: Vec<Traffic> = (0..4).map(|_| Traffic::on(bed)).collect();
     bed.version("v2", "errors --error-percent 80");
     let said = bed.run(&["release", "--version", "v2", "--timeout", "240s"]);
     assert_eq!(said.code, 5, "{said:?}\n{}", bed.output());
     let last = bed.ok(&["history", "--json"]).json()[0].clone();
     let why = last["sentence"].as_str().unwrap();
-    assert!(why.contains("error_rate") || why.contains("slo_burn_rate"), "{last:#}");
+    assert!(by_counts(why), "{last:#}");
     drop(traffic);
     bed.ok(&["replay"]);
+}
+
+/// Steps that stand in the description.
+const STEPS: &str = "
+strategy:
+  steps:
+    - {name: tenth, weight: 10%, bake: 5m}
+    - {name: all, weight: 100%, bake: 0s}
+";
+
+/// Both sides by version and group, as targets found over `/v1/targets` are labelled.
+const BY_GROUP: &str = "
+analysis:
+  baseline: fresh
+  file: canary-analysis.yaml
+  source:
+    {source}
+    canary: {version: '{version}', group: '{group}'}
+    baseline: {version: '{version}', group: '{group}'}
+";
+
+/// The given document without its steps: they stand in one of the two files.
+fn metrics_only() -> String {
+    let (before, rest) = GIVEN.split_once("  # Traffic steps").unwrap();
+    format!("{before}{}", &rest[rest.find("  # Metrics to check").unwrap()..])
+}
+
+#[test]
+fn a_fresh_baseline_is_told_apart_by_group_and_its_ranges_are_judged_again() {
+    let test = "cli::by_query::a_fresh_baseline_is_told_apart_by_group_and_its_ranges_are_judged_again";
+    let Some(scraped) = Scraped::start(test) else { return };
+    let bed = &scraped.bed;
+    scraped.judged_by(&metrics_only(), STEPS, BY_GROUP);
+    let told = bed.ok(&["check"]).out;
+    let selects = |side: &str, group: &str| {
+        told.contains(&format!("{side} http_requests_total{{group=\"{group}\",version=\"<version>\"}}"))
+    };
+    assert!(selects("canary  ", "main") && selects("baseline", "fresh"), "{told}");
+
+    let traffic: Vec<Traffic> = (0..4).map(|_| Traffic::on(bed)).collect();
+    bed.version("v2", "healthy");
+    let release = bed.start(&["release", "--version", "v2", "--timeout", "120s"]);
+    let requests = |status: &serde_json::Value| {
+        let findings = status["release"]["judgement"]["findings"].as_array()?.clone();
+        let finding = findings.into_iter().find(|finding| finding["metric"] == "error_rate")?;
+        Some(["canary", "baseline"].map(|side| finding[side]["requests"].as_u64().unwrap_or(0)))
+    };
+    let status = bed.until("both groups are counted", |status| {
+        requests(status).is_some_and(|[canary, baseline]| canary > 200 && baseline > 0)
+    });
+    let [canary, fresh] = requests(&status).unwrap();
+    // A tenth of the traffic each; the instances that ran before have eight.
+    assert!((canary / 2..canary * 2).contains(&fresh), "{canary} beside {fresh}: {status:#}");
+    bed.ok(&["abort"]);
+    ended(release);
+
+    bed.version("v3", "errors --error-percent 60");
+    let said = bed.run(&["release", "--version", "v3", "--timeout", "120s"]);
+    assert_eq!(said.code, 5, "{said:?}\n{}", bed.output());
+    let last = bed.ok(&["history", "--json"]).json()[0].clone();
+    let why = last["sentence"].as_str().unwrap();
+    assert!(by_counts(why), "{last:#}");
+
+    // One that is held instead stays long enough for its ranges to say as much.
+    let held = metrics_only().replace("rollback_on_failure: true", "rollback_on_failure: false");
+    std::fs::write(bed.folder().join("canary-analysis.yaml"), held).unwrap();
+    bed.version("v4", "errors --error-percent 60");
+    let release = bed.start(&["release", "--version", "v4", "--timeout", "120s"]);
+    bed.until("it is held", |status| {
+        status["release"]["judgement"]["verdict"] == "HOLD" && requests(status).is_some_and(|of| of[0] > 300)
+    });
+    judged_again(&scraped);
+    bed.ok(&["abort"]);
+    ended(release);
+    drop(traffic);
+    bed.ok(&["replay"]);
+}
+
+/// What Prometheus has kept of a release, judged from another shell by the same document.
+fn judged_again(scraped: &Scraped) {
+    let bed = &scraped.bed;
+    let url = &scraped.prometheus.url;
+    std::fs::write(bed.folder().join("again.yaml"), metrics_only()).unwrap();
+    let at = ["--prometheus", url, "--analysis", "again.yaml", "--from", "-10m", "--step", "1s"];
+    let judge = |canary: &str, more: &[&str]| {
+        let sides = ["--canary", canary, "--baseline", "version=v1", "--baseline", "group=fresh"];
+        bed.run(&[&["judge"][..], &at, &sides, more].concat())
+    };
+    let said = judge("v4", &["--format", "json"]);
+    assert_eq!(said.code, 5, "{said:?}");
+    let json = said.json();
+    let metrics = json["metrics"].as_array().unwrap();
+    let mut names: Vec<&str> = metrics.iter().filter_map(|one| one["finding"]["metric"].as_str()).collect();
+    // The worst comes first.
+    names.sort_unstable();
+    assert_eq!(names, ["error_rate", "latency_p95", "slo_burn_rate"], "{json:#}");
+    let healthy = judge("v2", &[]);
+    assert_ne!(healthy.code, 5, "{healthy:?}");
+    let nobody = judge("v9", &[]);
+    assert!(nobody.code == 2 && nobody.err.contains("knows nothing of the canary"), "{nobody:?}");
+    // The description of the release names the source, and with a version alone its fresh instances are meant.
+    let own = ["judge", "--policy", "taxiway.yaml", "--canary", "v4", "--baseline", "v1", "--from", "-10m"];
+    let said = bed.run(&[&own[..], &["--step", "1s"]].concat());
+    assert_eq!(said.code, 4, "{said:?}");
 }
