@@ -165,6 +165,8 @@ pub struct Watched {
     pub routes_ms: u64,
     /// Since the exposure of the step was confirmed; zero before.
     pub exposed_ms: u64,
+    /// Since a source of evidence was put on record as silent; zero while none is.
+    pub source_ms: u64,
 }
 
 /// What the sources of metrics by query have.

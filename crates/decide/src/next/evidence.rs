@@ -168,7 +168,7 @@ pub(super) fn suffices(
     false
 }
 
-fn waiting_for_time(situation: &Situation<'_>, flight: &Flight, step: &Step, draft: &mut Draft) {
+pub(super) fn waiting_for_time(situation: &Situation<'_>, flight: &Flight, step: &Step, draft: &mut Draft) {
     draft.wait(WaitingOn::Bake { have_ms: flight.bake_ms, need_ms: step.bake_ms });
     // Time in which nobody looked is no time in which evidence failed to come.
     let on_step =

@@ -32,6 +32,9 @@ pub const HOLD_SETTLES_MS: u64 = 15_000;
 /// new instance, twice over, at the slowest usual pace.
 const NOTHING_MS_MAX: u64 = 120_000;
 
+/// What sources of metrics by query are called together.
+const SOURCE_OF_METRICS: &str = "source of metrics";
+
 /// Share of its memory limit, in percent, beyond which a canary instance is red (annex: Bands).
 const MEMORY_RED_PERCENT: u64 = 90;
 
@@ -208,8 +211,9 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
         return Some((ReturnCause::Source, sentence));
     }
     if let Some((source, since, why)) = &flight.source
-        && situation.now.since_ms(*since) > deadlines.source_ms
-        && silent(situation, flight).is_none_or(|silence| silence.goes_back)
+        && situation.now.since_ms(*since).min(watched.source_ms) > deadlines.source_ms
+        // One that answers again, after however long, is forgiven.
+        && silent(situation, flight).is_some_and(|silence| silence.goes_back && silence.source == source)
     {
         let sentence = format!("no evidence from {source} for {}: {why}", ForPeople(deadlines.source_ms));
         return Some((ReturnCause::Source, sentence));
@@ -220,13 +224,19 @@ fn must_return(situation: &Situation<'_>, flight: &Flight) -> Option<(ReturnCaus
 /// A source that does not answer holds the release; true when that is what happens now.
 fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool {
     match (silent(situation, flight), &flight.source) {
+        // Each source has its time: the router's does not begin with the silence of another.
+        (Some(Silence { source, why, .. }), Some((before, ..))) if source != before => {
+            draft.events.push(Event::SourceFailed { source: source.to_owned(), why });
+            true
+        }
         (Some(Silence { source, why, .. }), None) if flight.exposed_at.is_some() => {
             draft.events.push(Event::SourceFailed { source: source.to_owned(), why });
             true
         }
         (Some(Silence { goes_back: false, .. }), Some((source, since, why))) => {
             let sentence = format!("no evidence from {source}: {why}; it holds until there is");
-            let lasts = situation.now.since_ms(*since) > flight.plan.deadlines.source_ms;
+            let silent_ms = situation.now.since_ms(*since).min(situation.seen.watched.source_ms);
+            let lasts = silent_ms > flight.plan.deadlines.source_ms;
             if lasts && !flight.holds.contains(&Hold::Evidence) {
                 draft.events.push(Event::HoldBegan { why: Hold::Evidence, sentence });
                 return true;
@@ -235,7 +245,16 @@ fn source(situation: &Situation<'_>, flight: &Flight, draft: &mut Draft) -> bool
             false
         }
         (Some(_), Some((source, since, why))) => {
-            let left_ms = flight.plan.deadlines.source_ms.saturating_sub(situation.now.since_ms(*since));
+            let silent_ms = situation.now.since_ms(*since).min(situation.seen.watched.source_ms);
+            let left_ms = flight.plan.deadlines.source_ms.saturating_sub(silent_ms);
+            draft.wait(WaitingOn::Source { source: source.clone(), why: why.clone(), left_ms });
+            false
+        }
+        (None, Some((source, _, why)))
+            if source == SOURCE_OF_METRICS && unanswered(situation, flight).is_some() =>
+        {
+            // Of this process it has not been asked long enough to be silent, and has not answered either.
+            let left_ms = flight.plan.deadlines.source_ms.saturating_sub(situation.seen.watched.source_ms);
             draft.wait(WaitingOn::Source { source: source.clone(), why: why.clone(), left_ms });
             false
         }
@@ -261,17 +280,13 @@ fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<Silence> {
     if let Observed::Unknown { why, .. } = &situation.seen.traffic {
         return Some(Silence { source: "router", why: why.clone(), goes_back: true });
     }
-    let metrics = &flight.plan.analysis.metrics;
-    let find = |name: &MetricName| metrics.iter().find(|metric| &metric.name == name);
+    let find = |name: &MetricName| asked(flight).find(|metric| &metric.name == name);
     let of = |missing: Missing, why: String| {
         let goes_back = missing == Missing::Rollback;
-        (missing != Missing::Ignore).then_some(Silence { source: "source of metrics", why, goes_back })
+        (missing != Missing::Ignore).then_some(Silence { source: SOURCE_OF_METRICS, why, goes_back })
     };
     match situation.seen.metrics.as_ref()? {
-        Observed::Unknown { why, .. } => {
-            let asked = metrics.iter().filter(|metric| metric.measure.is_query());
-            of(asked.map(MetricPolicy::when_silent).min()?, why.clone())
-        }
+        Observed::Unknown { why, .. } => of(asked(flight).map(MetricPolicy::when_silent).min()?, why.clone()),
         Observed::Known(status) => {
             let troubled = status
                 .trouble
@@ -285,6 +300,28 @@ fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<Silence> {
             troubled.chain(empty).min_by_key(|silence| !silence.goes_back)
         }
     }
+}
+
+/// The metrics by query that have a say on the step: the silence of one that begins later is nothing yet.
+fn asked(flight: &Flight) -> impl Iterator<Item = &MetricPolicy> {
+    let index = flight.step.unwrap_or_default();
+    let metrics = flight.plan.analysis.metrics.iter();
+    metrics.filter(move |metric| metric.measure.is_query() && metric.from_step <= index)
+}
+
+/// What is missing of a metric that is needed here, where nobody has been silent for long enough to say
+/// so: this process has not had a first answer, or the answer was that there is nothing.
+fn unanswered(situation: &Situation<'_>, flight: &Flight) -> Option<String> {
+    let status = situation.seen.metrics.as_ref()?.known()?;
+    asked(flight).find_map(|metric| {
+        let name = &metric.name;
+        match status.nothing.get(name) {
+            _ if status.since_window.contains_key(name) || status.trouble.contains_key(name) => None,
+            Some(why) => (metric.when_empty() != Missing::Ignore).then(|| format!("{name}: {why}")),
+            None => (metric.when_silent() != Missing::Ignore)
+                .then(|| format!("{name}: waiting for the first answer of its source")),
+        }
+    })
 }
 
 /// Says once that the canary gets other requests than the baseline (R4.7).
@@ -382,6 +419,13 @@ fn leave(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, dr
     }
     if flight.source.is_some() {
         // Its wait is said already: old evidence is not enough while no new one can come.
+        return;
+    }
+    if let Some(sentence) = unanswered(situation, flight).filter(|_| step.analysis) {
+        draft.wait(WaitingOn::Evidence { sentence, left_ms: None });
+        if flight.bake_ms < step.bake_ms {
+            evidence::waiting_for_time(situation, flight, step, draft);
+        }
         return;
     }
     if !evidence::suffices(situation, flight, index, step, draft) {

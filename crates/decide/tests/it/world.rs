@@ -355,7 +355,8 @@ impl World {
                 .as_ref()
                 .map_or(0, |flight| flight.exposed_at.map_or(0, |at| self.now.since_ms(at))),
         );
-        let watched = Watched { workload_ms: self.watched_ms, routes_ms: self.watched_ms, exposed_ms };
+        let (workload_ms, routes_ms, source_ms) = (self.watched_ms, self.watched_ms, self.watched_ms);
+        let watched = Watched { workload_ms, routes_ms, exposed_ms, source_ms };
         Observations {
             workload,
             traffic,

@@ -331,6 +331,7 @@ impl<'a> World<'a> {
             workload_ms: now.since_ms(self.state.workload.at),
             routes_ms: now.since_ms(self.state.routes.at),
             exposed_ms: exposed.map_or(0, |at| now.since_ms(at)),
+            source_ms: 0,
         };
     }
 
