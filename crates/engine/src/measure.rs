@@ -6,10 +6,11 @@
 
 use crate::Engine;
 use crate::stream::Stream;
-use std::collections::BTreeMap;
-use taxiway_decide::environment::Flight;
+use std::collections::{BTreeMap, BTreeSet};
+use taxiway_decide::environment::{Environment, Flight};
+use taxiway_model::event::Event;
 use taxiway_model::ids::{MetricName, VersionName};
-use taxiway_model::metrics::{Order, Outputs, Reading, Sample, Samples};
+use taxiway_model::metrics::{Order, Outputs, Reading, Sample, Samples, Side};
 use taxiway_model::observation::{MetricsStatus, Observed, WorkloadStatus};
 use taxiway_model::time::Timestamp;
 use taxiway_model::weight::WeightBp;
@@ -64,7 +65,12 @@ pub(crate) fn observe(
     let measured = stream.measured.get_or_insert_with(Measured::default);
     let answer = match port.latest(&id) {
         None => Ok(MetricsStatus::default()),
-        Some(reading) => Ok(measured.take_in(reading, one_sided, monotonic_ms)),
+        Some(mut reading) => {
+            // Sources know the wall clock as it is; ours goes on where that one was set back.
+            let behind_us = now.0.saturating_sub(engine.ports().clock.now().0).max(0);
+            reading.measured.values_mut().for_each(|at| at.0 = at.0.saturating_add(behind_us).min(now.0));
+            Ok(measured.take_in(reading, one_sided, monotonic_ms))
+        }
     };
     Some(stream.heard("metrics", now, answer))
 }
@@ -80,7 +86,21 @@ fn order(stream: &Stream, workload: Option<&WorkloadStatus>) -> Option<Order> {
     let all = flight.current().is_some_and(|step| step.weight == WeightBp::ALL);
     let baseline = flight.compared_with().filter(|_| !all).map(|version| version.to_string());
     let outputs = workload.map(|status| outputs(flight, status)).unwrap_or_default();
-    Some(Order { sources, canary: flight.plan.version.name.to_string(), baseline, outputs })
+    let canary = flight.plan.version.name.to_string();
+    Some(Order { sources, canary, baseline, outputs, unheard: unheard(&stream.state, flight) })
+}
+
+/// The sides that have had no request ever. A version that was released before, or a process that begins
+/// in the middle of a release, finds counters that are not new.
+fn unheard(state: &Environment, flight: &Flight) -> BTreeSet<Side> {
+    let version = &flight.plan.version.name;
+    let split = &state.routes.split;
+    let before = state.history.iter().any(|past| &past.version == version);
+    let canary =
+        !before && split.canary.as_ref() != Some(version) && split.baseline.as_ref() != Some(version);
+    let baseline = split.fresh.is_zero() && flight.compared_with().is_some_and(|version| version.is_fresh());
+    let sides = [(Side::Canary, canary), (Side::Baseline, baseline)];
+    sides.into_iter().filter(|(_, is_unheard)| *is_unheard).map(|(side, _)| side).collect()
 }
 
 /// The files that the instances of both sides write to, where errors may be counted in them.
@@ -183,8 +203,28 @@ impl Measured {
         }
     }
 
+    /// These events are on record.
+    pub(crate) fn follow(&mut self, events: &[Event], now: Timestamp) {
+        for event in events {
+            match event {
+                Event::EvidenceRecorded { window } if window.is_late() => self.recorded_late(&window.metrics),
+                Event::EvidenceRecorded { window } => self.recorded(&window.metrics),
+                Event::SplitObserved { .. } => self.begin_anew(None, now),
+                Event::StepEntered { step } => self.begin_anew(step.checked_sub(1), now),
+                _ => {}
+            }
+        }
+    }
+
+    /// What became of the counts so far is not known: they are not taken, rather than taken twice.
+    pub(crate) fn lose(&mut self) {
+        self.taken = self.newest.clone();
+        self.late = None;
+        self.moved.clear();
+    }
+
     /// What was evidence of the step before, in the late window just recorded, is not evidence again.
-    pub(crate) fn recorded_late(&mut self, window: &Samples) {
+    fn recorded_late(&mut self, window: &Samples) {
         let Some(late) = &self.late else { return };
         for metric in window.keys() {
             if let Some(before) = late.before.get(metric) {
@@ -194,7 +234,7 @@ impl Measured {
     }
 
     /// What was evidence in the window just recorded is not evidence again.
-    pub(crate) fn recorded(&mut self, window: &Samples) {
+    fn recorded(&mut self, window: &Samples) {
         for (metric, _) in window.iter().filter(|(_, sample)| sample.totals() != (0, 0)) {
             if let Some(newest) = self.newest.get(metric) {
                 self.taken.insert(metric.clone(), newest.clone());
@@ -204,7 +244,7 @@ impl Measured {
 
     /// From now on everything is counted anew: the exposure has changed. `left` is the step that was
     /// left for it: what was measured of it and is not on record yet still belongs to it.
-    pub(crate) fn begin_anew(&mut self, left: Option<u16>, now: Timestamp) {
+    fn begin_anew(&mut self, left: Option<u16>, now: Timestamp) {
         if let Some(step) = left.or(self.late.as_ref().map(|late| late.step)) {
             self.late = Some(Late { step, until: now, before: self.newest.clone() });
             self.moved.clear();

@@ -69,6 +69,7 @@ pub(crate) struct Watching {
     workload: Option<(Generation, u64)>,
     routes: Option<(Generation, u64)>,
     exposed: Option<(Timestamp, u64)>,
+    source: Option<(Timestamp, u64)>,
 }
 
 impl Watching {
@@ -76,10 +77,13 @@ impl Watching {
     pub(crate) fn look(&mut self, state: &Environment, now_ms: u64) -> Watched {
         let exposed = state.flight.as_ref().and_then(|flight| flight.exposed_at);
         self.exposed = self.exposed.filter(|_| exposed.is_some());
+        let silent = state.flight.as_ref().and_then(|flight| flight.source.as_ref()).map(|(_, at, _)| *at);
+        self.source = self.source.filter(|_| silent.is_some());
         Watched {
             workload_ms: since(&mut self.workload, state.workload.generation, now_ms),
             routes_ms: since(&mut self.routes, state.routes.generation, now_ms),
             exposed_ms: exposed.map_or(0, |at| since(&mut self.exposed, at, now_ms)),
+            source_ms: silent.map_or(0, |at| since(&mut self.source, at, now_ms)),
         }
     }
 }
@@ -110,6 +114,8 @@ pub(crate) struct Stream {
     pub(crate) silent: BTreeMap<&'static str, Timestamp>,
     /// What was taken of the counts of a source of metrics.
     pub(crate) measured: Option<crate::measure::Measured>,
+    /// Up to where of the log it knows what became of its counts.
+    measured_seq: u64,
     /// How the running version answers while nothing is released.
     pub(crate) normal: crate::normal::Watch,
     /// Since when (monotonic) this process has watched the newest intents and the exposure.
@@ -139,6 +145,7 @@ impl Stream {
             refused: None,
             silent: BTreeMap::new(),
             measured: None,
+            measured_seq: 0,
             normal: crate::normal::Watch::default(),
             watching: Watching::default(),
             flight_base: None,
@@ -177,6 +184,7 @@ impl Stream {
                 self.loaded = true;
                 self.log_trouble = None;
                 engine.not_before(self.state.at);
+                self.follow(engine);
             }
             Err(log::Error::Damaged(why)) => {
                 self.quarantine = Some(why);
@@ -215,10 +223,30 @@ impl Stream {
                 self.unsure = false;
                 if fresh.state.seq != self.state.seq {
                     self.state = fresh.state;
+                    self.follow(engine);
                     rebase(engine.ports(), self);
                 }
             }
             Err(error) => tracing::warn!(%error, "the log cannot be read again yet"),
+        }
+    }
+
+    /// Tells what was taken of a source's counts about events that came into the log without our knowing:
+    /// what is evidence there is not evidence again.
+    fn follow(&mut self, engine: &Engine) {
+        let from = std::mem::replace(&mut self.measured_seq, self.state.seq);
+        if self.measured.is_none() || from >= self.state.seq {
+            return;
+        }
+        let records = engine.ports().log.read(&self.state.stream, from, READ_MAX);
+        let events = records.map(|records| {
+            let events = records.iter().filter_map(|stored| from_record(stored).ok());
+            events.map(|recorded| recorded.event).collect::<Vec<_>>()
+        });
+        match (events, &mut self.measured) {
+            (Ok(events), Some(measured)) => measured.follow(&events, engine.now()),
+            (Err(_), Some(measured)) => measured.lose(),
+            (_, None) => {}
         }
     }
 
@@ -271,6 +299,10 @@ impl Stream {
             self.take(&event);
             recorded.push(event);
         }
+        if let Some(measured) = &mut self.measured {
+            measured.follow(events, engine.now());
+        }
+        self.measured_seq = self.state.seq;
         engine.tell(&recorded);
         self.maybe_snapshot(engine.ports());
         Ok(())

@@ -155,18 +155,6 @@ pub(crate) fn transition(
 }
 
 fn after_append(engine: &Engine, stream: &mut Stream, events: &[Event]) {
-    let now = engine.now();
-    for event in events {
-        match (event, &mut stream.measured) {
-            (Event::EvidenceRecorded { window }, Some(measured)) if window.is_late() => {
-                measured.recorded_late(&window.metrics);
-            }
-            (Event::EvidenceRecorded { window }, Some(measured)) => measured.recorded(&window.metrics),
-            (Event::SplitObserved { .. }, Some(measured)) => measured.begin_anew(None, now),
-            (Event::StepEntered { step }, Some(measured)) => measured.begin_anew(step.checked_sub(1), now),
-            _ => {}
-        }
-    }
     let anew = events.iter().any(|event| match event {
         // Late counts of sources leave what the router counts where it is.
         Event::EvidenceRecorded { window } => !window.is_late(),

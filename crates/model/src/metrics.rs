@@ -162,6 +162,9 @@ pub struct Order {
     pub baseline: Option<String>,
     /// Where the instances of each side write their output.
     pub outputs: Outputs,
+    /// Sides that have answered nothing yet: whatever is counted of them from now on is new. Of others a
+    /// counter that comes up late holds what was counted before.
+    pub unheard: BTreeSet<Side>,
 }
 
 /// Files of the canary's and the baseline's instances.

@@ -9,7 +9,7 @@ use taxiway_model::metrics::{Sample, Side};
 pub const PART: &str = "taxiway";
 
 /// An answer to the question of one metric, both sides in one.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// Counters and values as they stand now.
     Now(Vector),
@@ -28,7 +28,7 @@ pub enum Answer {
 }
 
 /// A vector: labels and value of each series, and the moment it was evaluated for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Vector {
     /// Seconds since the epoch, on the source's clock; none in an empty answer.
     pub at_s: Option<f64>,
@@ -37,7 +37,7 @@ pub struct Vector {
 }
 
 /// Sums or values by time bucket.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Points {
     /// Now, on the source's clock, in seconds since the epoch.
     pub now_s: f64,
@@ -48,7 +48,7 @@ pub struct Points {
 }
 
 /// One series: what a part of the question gave of a side.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// Of which side.
     pub side: Side,

@@ -232,7 +232,7 @@ impl Rounds {
             listeners: Arc::clone(&sources.listeners),
             listener: None,
             stream,
-            frame: Frame::new(Arc::clone(&source), sides.len() > 1, count_from, now_s()),
+            frame: Frame::new(Arc::clone(&source), order, count_from, now_s()),
             source,
             sides,
             tails: BTreeMap::new(),

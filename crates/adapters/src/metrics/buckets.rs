@@ -91,6 +91,7 @@ impl Buckets {
                 *added.entry((*side, *part, *at_ms)).or_default() += value;
             }
         }
+        let before = self.sides.each_ref().map(|one| (one.begun, one.counted.clone(), one.sum));
         for ((side, part, at_ms), value) in added {
             let one = &mut self.sides[usize::from(side == Side::Baseline)];
             let part = part.min(1);
@@ -102,6 +103,13 @@ impl Buckets {
             if one.counted[part].len() > KEPT {
                 one.counted[part].pop_first();
             }
+        }
+        if self.sides.iter().any(One::is_no_share) {
+            // An answer that cannot be right leaves no trace: what it said would count for ever.
+            for (one, before) in self.sides.iter_mut().zip(before) {
+                (one.begun, one.counted, one.sum) = before;
+            }
+            return Err("`bad` counts more than `total`: it is not a part of it".to_owned());
         }
         Ok(())
     }
@@ -192,10 +200,6 @@ impl Buckets {
             };
         }
         let [canary, baseline] = self.sides.each_ref().map(One::tally);
-        let (Some(canary), Some(baseline)) = (canary, baseline) else {
-            let why = "`bad` counts more than `total`: it is not a part of it";
-            return Outcome::Unusable(why.to_owned());
-        };
         Outcome::Sample(Sample::Counts { canary, baseline }, self.newest_s)
     }
 }
@@ -208,14 +212,17 @@ fn complete(series: &Series, from_s: f64, to_s: f64) -> BTreeMap<i64, f64> {
 }
 
 impl One {
-    /// Bad ones and all; none when there are more bad ones than all.
-    fn tally(&self) -> Option<Tally> {
+    /// Whether there are more bad ones than all.
+    fn is_no_share(&self) -> bool {
         let [bad, total] = self.sum;
-        if bad > total * (1.0 + SKEW_SHARE) + 5.0 {
-            return None;
-        }
+        bad > total * (1.0 + SKEW_SHARE) + 5.0
+    }
+
+    /// Bad ones and all.
+    fn tally(&self) -> Tally {
+        let [bad, total] = self.sum;
         let total = total.round() as u64;
-        Some(Tally { total, bad: (bad.round() as u64).min(total) })
+        Tally { total, bad: (bad.round() as u64).min(total) }
     }
 }
 

@@ -20,6 +20,9 @@ const STALE_S: f64 = 120.0;
 /// after the other.
 const SKEW_SHARE: f64 = 0.01;
 
+/// What is said of a share that is none.
+const NO_SHARE: &str = "the query counts more bad ones than there are: it is not a share";
+
 /// The counting of one metric.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -28,6 +31,8 @@ pub(super) struct Count {
 
 #[derive(Debug, Default)]
 struct Side {
+    /// Whether it had answered nothing when counting began.
+    is_unheard: bool,
     /// Whether an answer without this side has been seen: then whatever comes is new.
     was_empty: bool,
     begun: bool,
@@ -43,8 +48,9 @@ struct Side {
 }
 
 impl Count {
-    pub(super) fn new() -> Self {
-        Self { sides: [Side::default(), Side::default()] }
+    /// `unheard`: of which sides whatever comes up is new.
+    pub(super) fn new(unheard: [bool; 2]) -> Self {
+        Self { sides: unheard.map(|is_unheard| Side { is_unheard, ..Side::default() }) }
     }
 
     /// Takes an answer in. `two_sides`: a baseline was asked for.
@@ -71,7 +77,7 @@ impl Count {
         if side.begun {
             return Outcome::Unusable(format!("the series of the {name} are gone"));
         }
-        side.was_empty = true;
+        side.was_empty = side.is_unheard;
         Outcome::Nothing(format!("no series of the {name} yet"))
     }
 
@@ -123,8 +129,22 @@ impl Count {
                 side.means.take(parts, side.begun || side.was_empty)?;
             }
         } else {
-            for (side, part, labels, value) in fresh {
-                self.sides[side].count(shape, part, &labels, value)?;
+            let fresh: Vec<_> = fresh
+                .into_iter()
+                .map(|(side, part, labels, value)| (side, part, key(&labels), labels, value))
+                .collect();
+            if let Shape::Counts { .. } = shape {
+                // One that cannot be right leaves no trace: what it said would count for ever.
+                let mut after = self.sides.each_ref().map(|side| side.counted);
+                for (side, part, key, _, value) in &fresh {
+                    after[*side][*part] += self.sides[*side].more(*part, key, *value);
+                }
+                if after.into_iter().any(is_no_share) {
+                    return Err(NO_SHARE.to_owned());
+                }
+            }
+            for (side, part, key, labels, value) in fresh {
+                self.sides[side].count(shape, part, key, &labels, value)?;
             }
         }
         for side in &seen {
@@ -155,13 +175,7 @@ impl Count {
         }
         let [canary, baseline] = &self.sides;
         let sample = match shape {
-            Shape::Counts { .. } => {
-                let (Some(canary), Some(baseline)) = (canary.tally(), baseline.tally()) else {
-                    let why = "the query counts more bad ones than there are: it is not a share";
-                    return Outcome::Unusable(why.to_owned());
-                };
-                Sample::Counts { canary, baseline }
-            }
+            Shape::Counts { .. } => Sample::Counts { canary: canary.tally(), baseline: baseline.tally() },
             Shape::Buckets { .. } => {
                 Sample::Buckets { canary: canary.buckets(), baseline: baseline.buckets() }
             }
@@ -180,11 +194,23 @@ impl Count {
     }
 }
 
+/// A series by its labels.
+fn key(labels: &BTreeMap<String, String>) -> String {
+    let parts: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+    parts.join(",")
+}
+
+/// Whether there are more bad ones than all.
+fn is_no_share([bad, total]: [f64; 2]) -> bool {
+    bad > total * (1.0 + SKEW_SHARE) + 5.0
+}
+
 impl Side {
     fn count(
         &mut self,
         shape: &Shape,
         part: usize,
+        key: String,
         labels: &BTreeMap<String, String>,
         value: f64,
     ) -> Result<(), String> {
@@ -192,14 +218,8 @@ impl Side {
             self.kinds.take((part, labels, value), by, self.begun || self.was_empty);
             return Ok(());
         }
-        let key: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
-        let old = self.last.insert((part, key.join(",")), value);
-        let more = match old {
-            Some(old) if value >= old => value - old,
-            Some(_) => value,
-            None if self.begun || self.was_empty => value,
-            None => 0.0,
-        };
+        let more = self.more(part, &key, value);
+        self.last.insert((part, key), value);
         if let Shape::Buckets { unit_us, .. } = shape {
             let le = labels.get("le").ok_or("a bucket has no label `le`")?;
             let edge: f64 = le.parse().map_err(|_| format!("`{le}` is not the edge of a bucket"))?;
@@ -212,14 +232,21 @@ impl Side {
         Ok(())
     }
 
-    /// Bad ones and all; none when there are more bad ones than all.
-    fn tally(&self) -> Option<Tally> {
-        let [bad, total] = self.counted;
-        if bad > total * (1.0 + SKEW_SHARE) + 5.0 {
-            return None;
+    /// What a series has counted more than before.
+    fn more(&self, part: usize, key: &str, value: f64) -> f64 {
+        match self.last.get(&(part, key.to_owned())) {
+            Some(old) if value >= *old => value - old,
+            Some(_) => value,
+            None if self.begun || self.was_empty => value,
+            None => 0.0,
         }
+    }
+
+    /// Bad ones and all.
+    fn tally(&self) -> Tally {
+        let [bad, total] = self.counted;
         let total = total.round() as u64;
-        Some(Tally { total, bad: (bad.round() as u64).min(total) })
+        Tally { total, bad: (bad.round() as u64).min(total) }
     }
 
     /// Buckets say how many lie at or below their edge; here each value is in one bucket.
@@ -272,7 +299,7 @@ mod tests {
 
     #[test]
     fn resets_new_series_and_gaps_are_counted_once() {
-        let mut count = Count::new();
+        let mut count = Count::new([true; 2]);
         let mut take = |series: &[_]| count.take(&counts(), true, vector(series));
         let [c, cb, b, bb] = ["canary.1", "canary.0", "baseline.1", "baseline.0"];
         assert_eq!(tallies(&take(&[(c, "a", 100.0), (b, "a", 1e6)])), [(0, 0), (0, 0)]);
@@ -293,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_comes_up_after_nothing_is_all_new() {
-        let mut count = Count::new();
+        let mut count = Count::new([true; 2]);
         let nothing = count.take(&counts(), true, vector(&[("baseline.1", "a", 10.0)]));
         assert_eq!(nothing, Outcome::Nothing("no series of the canary yet".to_owned()));
         let both = [("canary.1", "a", 40.0), ("baseline.1", "a", 15.0)];
@@ -304,7 +331,7 @@ mod tests {
 
     #[test]
     fn sides_that_come_up_together_are_counted_alike() {
-        let mut count = Count::new();
+        let mut count = Count::new([true; 2]);
         count.take(&counts(), true, vector(&[]));
         let both = [("canary.1", "a", 40.0), ("baseline.1", "a", 400.0)];
         assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(40, 0), (400, 0)]);
@@ -312,17 +339,17 @@ mod tests {
 
     #[test]
     fn what_is_no_share_or_no_count_is_told() {
-        let mut count = Count::new();
+        let mut count = Count::new([true; 2]);
         count.take(&counts(), false, vector(&[("canary.1", "a", 0.0), ("canary.0", "a", 0.0)]));
         let more_bad =
             count.take(&counts(), false, vector(&[("canary.1", "a", 10.0), ("canary.0", "a", 20.0)]));
         assert!(matches!(more_bad, Outcome::Unusable(why) if why.contains("not a share")));
         for odd in [f64::NAN, f64::INFINITY, -1.0] {
-            let outcome = Count::new().take(&counts(), false, vector(&[("canary.1", "a", odd)]));
+            let outcome = Count::new([true; 2]).take(&counts(), false, vector(&[("canary.1", "a", odd)]));
             assert!(matches!(outcome, Outcome::Unusable(_)), "{odd}");
         }
         let old = [("canary.1", "a", 1.0), ("canary.newest", "", 800.0)];
-        let stale = Count::new().take(&counts(), false, vector(&old));
+        let stale = Count::new([true; 2]).take(&counts(), false, vector(&old));
         assert_eq!(stale, Outcome::Unusable("its newest samples are 200 s old".to_owned()));
     }
 
@@ -341,7 +368,7 @@ mod tests {
             });
             Vector { at_s: Some(1.0), series: series.collect() }
         };
-        let mut count = Count::new();
+        let mut count = Count::new([true; 2]);
         count.take(&shape, false, of([10.0, 10.0, 10.0]));
         let outcome = count.take(&shape, false, of([15.0, 18.0, 19.0]));
         let Outcome::Sample(Sample::Buckets { canary, .. }, _) = outcome else { panic!("{outcome:?}") };
@@ -352,10 +379,10 @@ mod tests {
     fn a_value_must_be_one_and_finite() {
         let shape = Shape::Scalar { expression: "g{__side__=\"\"}".into(), every_ms: 1, why: String::new() };
         let two = [("canary.0", "a", 1.0), ("canary.0", "b", 2.0)];
-        assert!(matches!(Count::new().take(&shape, false, vector(&two)), Outcome::Unusable(_)));
-        let nan = Count::new().take(&shape, false, vector(&[("canary.0", "a", f64::NAN)]));
+        assert!(matches!(Count::new([true; 2]).take(&shape, false, vector(&two)), Outcome::Unusable(_)));
+        let nan = Count::new([true; 2]).take(&shape, false, vector(&[("canary.0", "a", f64::NAN)]));
         assert!(matches!(nan, Outcome::Nothing(_)), "0/0 is no data: {nan:?}");
-        let one = Count::new().take(&shape, false, vector(&[("canary.0", "a", 0.25)]));
+        let one = Count::new([true; 2]).take(&shape, false, vector(&[("canary.0", "a", 0.25)]));
         assert!(matches!(one, Outcome::Sample(Sample::Scalar { canary: Some(250_000), baseline: None }, _)));
     }
 }

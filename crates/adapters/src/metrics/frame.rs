@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taxiway_model::ids::MetricName;
-use taxiway_model::metrics::{Query, Reading, Retry, Sample, Source};
+use taxiway_model::metrics::{Order, Query, Reading, Retry, Sample, Side, Source};
 use taxiway_model::time::Timestamp;
 
 use super::answer::{Answer, Outcome};
@@ -46,7 +46,10 @@ pub struct Told {
 pub struct Frame {
     source: Arc<Source>,
     two_sides: bool,
+    unheard: [bool; 2],
+    /// On our clock; and on the source's, once that has been heard.
     began_s: f64,
+    began_there_s: Option<f64>,
     /// The source's clock less ours, as last heard.
     ahead_s: f64,
     counting: BTreeMap<MetricName, Counting>,
@@ -62,38 +65,48 @@ pub struct Frame {
 struct Counting {
     counters: Option<Count>,
     buckets: Option<Buckets>,
-    /// Where counting of histograms began.
-    base: Option<Sample>,
+    /// Where counting of histograms began, on either side.
+    base: [Option<Vec<(u64, u64)>>; 2],
 }
 
 impl Counting {
-    /// Histograms count from the first answer on; a side that comes up later is all new.
+    /// Histograms count from the first answer on; a side that had not been heard of then is all new.
     fn histograms(
         &mut self,
         two_sides: bool,
+        unheard: [bool; 2],
         found: [bool; 2],
         buckets: [BTreeMap<u64, u64>; 2],
         at_s: f64,
     ) -> Outcome {
-        let [canary, baseline] = buckets.map(|side| side.into_iter().collect());
+        let now: [Vec<(u64, u64)>; 2] = buckets.map(|side| side.into_iter().collect());
+        for (place, base) in self.base.iter_mut().enumerate() {
+            if found[place] || unheard[place] {
+                base.get_or_insert_with(|| now[place].clone());
+            }
+        }
+        let [canary, baseline] = self.base.clone().map(Option::unwrap_or_default);
+        let base = Sample::Buckets { canary, baseline };
+        let [canary, baseline] = now;
         let now = Sample::Buckets { canary, baseline };
-        let base = self.base.get_or_insert_with(|| now.clone());
         for (found, name) in found.into_iter().zip(["canary", "baseline"]).take(1 + usize::from(two_sides)) {
             if !found {
                 return Outcome::Nothing(format!("no series of the {name} yet"));
             }
         }
-        Outcome::Sample(now.since(Some(base)), Some(at_s))
+        Outcome::Sample(now.since(Some(&base)), Some(at_s))
     }
 }
 
 impl Frame {
-    /// Counting begins now. `two_sides`: there is a baseline; `count_from` names this counting.
-    pub fn new(source: Arc<Source>, two_sides: bool, count_from: u64, now_s: f64) -> Self {
+    /// Counting what an order asks of a source begins now; `count_from` names this counting.
+    pub fn new(source: Arc<Source>, order: &Order, count_from: u64, now_s: f64) -> Self {
         Self {
             source,
-            two_sides,
+            two_sides: order.baseline.is_some(),
+            unheard: Side::BOTH.map(|side| order.unheard.contains(&side)),
             began_s: now_s,
+            began_there_s: None,
             ahead_s: 0.0,
             counting: BTreeMap::new(),
             reading: Reading {
@@ -115,7 +128,9 @@ impl Frame {
         let to_s = now_s + self.ahead_s;
         let bucket_s = self.source.bucket_ms as f64 / 1e3;
         let back_s = LATE_S.max(20.0 * bucket_s);
-        [(to_s - back_s).max(self.began_s + self.ahead_s - 2.0 * bucket_s), to_s]
+        // Ours may be set meanwhile; the source's is what its data are of.
+        let began_s = self.began_there_s.unwrap_or(self.began_s + self.ahead_s);
+        [(to_s - back_s).max(began_s - 2.0 * bucket_s), to_s]
     }
 
     /// What was counted so far.
@@ -169,32 +184,32 @@ impl Frame {
     fn take_one(&mut self, query: &Query, answer: Answer, now_s: f64) -> Result<(), Failure> {
         let counting = self.counting.entry(query.metric.clone()).or_default();
         // How far the source's clock is ahead, and up to when by-time sums are complete on it.
-        let (ahead_s, edge_s) = match &answer {
+        let (ahead_s, edge) = match &answer {
             Answer::Now(vector) => (vector.at_s.map_or(0.0, |at_s| at_s - now_s), None),
             Answer::Buckets(points) => {
                 let edge_s = points.now_s - self.source.delay_ms as f64 / 1e3;
-                (points.now_s - now_s, Some(edge_s))
+                (points.now_s - now_s, Some((edge_s, points.bucket_s)))
             }
             Answer::Histograms { .. } => (0.0, None),
         };
         let outcome = match answer {
             Answer::Now(vector) => {
-                let count = counting.counters.get_or_insert_with(Count::new);
+                let count = counting.counters.get_or_insert_with(|| Count::new(self.unheard));
                 count.take(&query.shape, self.two_sides, vector)
             }
             Answer::Buckets(points) => {
                 self.ahead_s = points.now_s - now_s;
-                let began_s = self.began_s + self.ahead_s;
+                let began_s = *self.began_there_s.get_or_insert(self.began_s + self.ahead_s);
                 let buckets = counting.buckets.get_or_insert_with(|| Buckets::new(began_s));
                 buckets.take(&query.shape, self.two_sides, self.source.delay_ms as f64 / 1e3, &points)
             }
             Answer::Histograms { found, buckets, at_s } => {
-                counting.histograms(self.two_sides, found, buckets, at_s)
+                counting.histograms(self.two_sides, self.unheard, found, buckets, at_s)
             }
         };
         match outcome {
             Outcome::Sample(sample, as_of_s) => {
-                let measured_s = edge_s.or(as_of_s).map_or(now_s, |at_s| at_s - ahead_s);
+                let measured_s = complete_s(edge, as_of_s).map_or(now_s, |at_s| at_s - ahead_s);
                 let measured = Timestamp((measured_s * 1e6) as i64);
                 self.reading.measured.insert(query.metric.clone(), measured);
                 self.reading.samples.insert(query.metric.clone(), sample);
@@ -209,5 +224,17 @@ impl Frame {
             }
             Outcome::Unusable(why) => Err(Failure::new(why)),
         }
+    }
+}
+
+/// Up to when an answer is complete, on the source's clock: sums by time up to the end of their last whole
+/// bucket, others up to their newest.
+fn complete_s(edge: Option<(f64, f64)>, newest_s: Option<f64>) -> Option<f64> {
+    match (edge, newest_s) {
+        (Some((edge_s, bucket_s)), Some(newest_s)) if bucket_s > 0.0 && edge_s > newest_s => {
+            Some(newest_s + ((edge_s - newest_s) / bucket_s).floor() * bucket_s)
+        }
+        (Some((edge_s, _)), _) => Some(edge_s),
+        (None, newest_s) => newest_s,
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use taxiway_adapters::metrics::promql::take_apart;
 use taxiway_model::ids::{MetricName, StreamId};
-use taxiway_model::metrics::{Api, Order, Outputs, Source};
+use taxiway_model::metrics::{Api, Order, Outputs, Side, Source};
 
 /// The longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ pub(super) fn order_of(source: Source) -> Order {
         sources: vec![source],
         canary: "v2".to_owned(),
         baseline: Some("v1".to_owned()),
+        unheard: Side::BOTH.into(),
         outputs: Outputs::default(),
     }
 }
