@@ -86,9 +86,8 @@ impl Desk {
             None => belongs.ok_or_else(|| no_stream(stream))?,
         };
         if places.is_empty() {
-            return Err(bad_argument(format!(
-                "{stream} has no release {release}; `taxiway history` lists them"
-            )));
+            let why = format!("{stream} has no release {release}");
+            return Err(Problem { next: "`taxiway history` lists them".to_owned(), ..bad_argument(why) });
         }
         let replayed = replay(stream.clone(), &events);
         let mine = |seq: &u64| places.binary_search(seq).is_ok();

@@ -34,8 +34,19 @@ pub(crate) struct Where<'a> {
 }
 
 impl Where<'_> {
+    /// The address is the command line's: what is wrong with it has no place in any file.
+    fn askable(&self) -> Result<(), CliError> {
+        let rest = self.url.strip_prefix("http://").or_else(|| self.url.strip_prefix("https://"));
+        if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+            return Ok(());
+        }
+        let why = format!("--prometheus {}: this is not an http(s) URL", self.url);
+        Err(CliError::new(Code::BadArgument, why).hint("write one like http://127.0.0.1:9090"))
+    }
+
     /// The source, asked for one query.
     pub(crate) fn of_query(&self, metric: &MetricName, query: &str) -> Result<Source, CliError> {
+        self.askable()?;
         let [canary, baseline] = self.known.map(labels);
         let keys = canary.keys().chain(baseline.keys()).cloned().collect();
         let queries =
@@ -66,6 +77,7 @@ impl Where<'_> {
         with: &BTreeMap<String, String>,
         profile: Profile,
     ) -> Result<(AnalysisPolicy, Vec<String>), CliError> {
+        self.askable()?;
         let (config, notes) = config(files, with)?;
         let [canary, baseline] = self.known.map(labels);
         let keys = canary.keys().chain(baseline.keys()).cloned().collect();

@@ -55,7 +55,7 @@ fn one(words: &str) -> Result<Peer, CliError> {
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, CliError> {
     std::fs::read(path).map_err(|error| {
         CliError::new(Code::BadFile, format!("{}: {error}", path.display()))
-            .hint("name a configuration of Kayenta, Argo Rollouts or Flagger")
+            .hint("name a CanaryConfig, a template, or a configuration of Kayenta, Argo Rollouts or Flagger")
     })
 }
 

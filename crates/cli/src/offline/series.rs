@@ -213,7 +213,8 @@ impl Series {
             ));
         }
         if skipped > 0 {
-            series.notes.push(format!("{}: {skipped} rows have no data and were left out", file.name));
+            let rows = if skipped == 1 { "1 row has".to_owned() } else { format!("{skipped} rows have") };
+            series.notes.push(format!("{}: {rows} no data, left out", file.name));
         }
         Ok(series)
     }

@@ -66,3 +66,24 @@ fn a_missing_artifact_is_told_before_anything_is_recorded() {
     assert_snapshot!(said.shown(&bed));
     assert_eq!(bed.ok(&["log"]).out, "");
 }
+
+#[test]
+fn a_prometheus_that_is_none_and_one_that_is_silent_are_told_apart() {
+    let bed = Bed::new("");
+    // A port that was just free: nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let silent = format!("http://127.0.0.1:{port}");
+    let ask = |url: &str, more: &[&str]| {
+        let query = "sum(rate(http_requests_total{code=~\"5..\"}[1m])) / sum(rate(http_requests_total[1m]))";
+        let sides = ["--canary", "v2", "--baseline", "v1", "--from", "-30m"];
+        bed.run(&[&["judge", "--prometheus", url, "--query", query][..], &sides[..], more].concat())
+    };
+    let said = ask("localhost:9090", &[]);
+    assert!(said.code == 2 && said.err.contains("not an http(s) URL"), "{said:?}");
+    let said = ask(&silent, &[]);
+    assert!(said.code == 8 && said.err.contains("[source_unusable]"), "{said:?}");
+    assert!(said.err.contains("nothing listens on") && !said.err.contains("resident process"), "{said:?}");
+    let said = ask(&silent, &["--credentials", "bearer:env:TAXIWAY_NO_SUCH_SECRET"]);
+    assert!(said.code == 8 && said.err.contains("TAXIWAY_NO_SUCH_SECRET"), "{said:?}");
+    assert!(said.err.contains("--credentials") && !said.err.contains("is it a Prometheus"), "{said:?}");
+}

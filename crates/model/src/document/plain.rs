@@ -61,7 +61,13 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Plain>, Vec<Problem>> {
     }
     if found.is_empty() {
         let context = Context::new(text, "/");
-        context.problem(Code::Empty, Place { line: 1, column: 1 }, "", "there is nothing in the file", "");
+        context.problem(
+            Code::Empty,
+            Place { line: 1, column: 1 },
+            "",
+            "there is nothing in the file",
+            "is it the file that was meant?",
+        );
         return Err(context.into_problems());
     }
     Ok(found)
