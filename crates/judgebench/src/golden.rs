@@ -14,7 +14,7 @@ use taxiway_model::weight::WeightBp;
 use crate::random::Random;
 
 /// Of all judgements of the script, as JSON, chained.
-pub const DIGEST: &str = "sha256:b888cfac4dcabe7ff0bb7ca288f8fe8dcc19974961bdcd453c2ead4435d78653";
+pub const DIGEST: &str = "sha256:8faf8c694bb8e558435072125a9d5fbd8f2185380df0c41b2bb13b7f7536b6c8";
 
 /// One scripted canary.
 struct Script {
