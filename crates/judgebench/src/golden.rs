@@ -14,7 +14,7 @@ use taxiway_model::weight::WeightBp;
 use crate::random::Random;
 
 /// Of all judgements of the script, as JSON, chained.
-pub const DIGEST: &str = "sha256:8faf8c694bb8e558435072125a9d5fbd8f2185380df0c41b2bb13b7f7536b6c8";
+pub const DIGEST: &str = "sha256:877bc5cdb6a4dfde05639dd758f50d0d6d23a091ab375d45bab74df3c58e1686";
 
 /// One scripted canary.
 struct Script {

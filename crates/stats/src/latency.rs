@@ -191,6 +191,14 @@ impl Test {
         }
     }
 
+    /// Number of the threshold from which on the canary is most likely slower: 0 says that all requests are.
+    pub fn likeliest_from(&self, state: &State) -> usize {
+        let (all, rest) = state.ln_wealth.split_at(ALL.odds.len());
+        let (tail, end) = rest.split_at(TAIL.odds.len());
+        let wealth = [all, tail, end].map(ln_sum);
+        (0..THRESHOLDS).fold(0, |best, from| if wealth[from] > wealth[best] { from } else { best })
+    }
+
     /// Log evidence that the canary is slower than tolerated.
     pub fn ln_evidence(&self, state: &State) -> f64 {
         ln_add(ln_sum(&state.ln_wealth), ln(state.cash + state.fresh))

@@ -76,6 +76,18 @@ impl Tests {
 }
 
 impl Rule {
+    /// Whether it rests on evidence that the canary is worse than tolerated.
+    pub(super) fn is_shown(self) -> bool {
+        matches!(
+            self,
+            Self::ShownBeyondRed
+                | Self::RedShown
+                | Self::ShownStrict
+                | Self::ShownForPerson
+                | Self::ShownWithinRed
+        )
+    }
+
     pub(super) fn state(self) -> FindingState {
         if self == Self::BothOverHoldBand { FindingState::BaselineFails } else { FindingState::Judged }
     }

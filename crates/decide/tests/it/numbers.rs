@@ -162,3 +162,35 @@ fn strict_has_no_slack_and_still_excludes_of_a_service_that_never_fails() {
     let metric = &AnalysisPolicy::of(Profile::Strict).metrics[0];
     assert_eq!((metric.slack_ppm, judge::exclusion_slack_ppm(metric)), (0, 1_000));
 }
+
+/// The 95th percentiles are alike, and a sentence that named them alone would contradict itself.
+#[test]
+fn a_slow_end_is_named_by_its_own_quantile() {
+    let policy = AnalysisPolicy::of(Profile::Standard);
+    let weight = WeightBp::new(1_000).unwrap();
+    let latency = |slow: i16| {
+        let buckets = [(848, 50), (864, 46), (slow, 4)].map(|(bucket, part)| (bucket, part * 10));
+        Counts {
+            requests: 1_000,
+            status: [0, 1_000, 0, 0, 0],
+            latency: Histogram { buckets: buckets.into_iter().collect() },
+            ..Counts::default()
+        }
+    };
+    let mut state = State::new(&policy, None);
+    for number in 1..=60 {
+        let side = |counts: Counts| Classes::from([("other".to_owned(), counts)]);
+        let window = Window {
+            number,
+            span_ms: 1_000,
+            canary: side(latency(1_100)),
+            baseline: side(latency(900)),
+            ..Window::default()
+        };
+        state.fold(&policy, &window, weight);
+    }
+    let question = Question { step: 0, exclude_bp: None };
+    let judgement = judge::judge(&policy, &state, question);
+    let finding = judgement.findings.iter().find(|finding| finding.metric.as_str() == "latency_p95").unwrap();
+    insta::assert_snapshot!(finding.sentence, @"shown to be slower, beyond 1.5x: p99 canary 150 ms against baseline 17 ms, p95 canary 11 ms against baseline 11 ms");
+}
