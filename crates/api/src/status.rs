@@ -166,6 +166,8 @@ pub struct StepView {
 pub enum StepState {
     /// Passed.
     Done,
+    /// Left out: a person asked for all of the traffic at once.
+    Skipped,
     /// In force.
     Current,
     /// To come.

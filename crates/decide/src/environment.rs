@@ -17,7 +17,7 @@ use taxiway_model::time::Timestamp;
 use taxiway_model::weight::WeightBp;
 
 /// Format of a serialised [`Environment`]; a snapshot of another format is ignored.
-pub const SNAPSHOT_FORMAT: u32 = 2;
+pub const SNAPSHOT_FORMAT: u32 = 3;
 
 /// One service in one environment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

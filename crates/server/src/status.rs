@@ -139,6 +139,7 @@ fn ready(view: &View, version: &VersionName) -> u32 {
 
 fn steps(flight: &environment::Flight) -> Vec<StepView> {
     let place = |index: usize| match flight.step {
+        _ if u16::try_from(index).is_ok_and(|index| flight.skipped.contains(&index)) => StepState::Skipped,
         Some(step) if index < usize::from(step) => StepState::Done,
         Some(step) if index == usize::from(step) => StepState::Current,
         _ => StepState::Ahead,
@@ -157,7 +158,7 @@ fn steps(flight: &environment::Flight) -> Vec<StepView> {
             baked_ms: match state {
                 StepState::Done => step.bake_ms,
                 StepState::Current => flight.bake_ms,
-                StepState::Ahead => 0,
+                StepState::Ahead | StepState::Skipped => 0,
             },
             entered_at: (state == StepState::Current).then_some(flight.step_at),
         }

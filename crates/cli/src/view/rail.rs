@@ -20,6 +20,7 @@ pub(super) fn current_ink(state: State) -> Ink {
 fn mark(step: &StepView, state: State) -> (&'static str, Ink) {
     match (step.state, state) {
         (StepState::Done, _) => ("✔", Ink::Good),
+        (StepState::Skipped, _) => ("»", Ink::Faint),
         (StepState::Current, State::Returning) => ("✘", Ink::Bad),
         (StepState::Current, State::Held | State::Paused) => ("‖", Ink::Warn),
         (StepState::Current, _) => ("▶", Ink::Active),
@@ -60,6 +61,7 @@ fn below(step: &StepView) -> String {
             let of = step.bake_ms;
             text = format!("{text}  {} of {}", running(step.baked_ms.min(of), of), running(of, of));
         }
+        StepState::Skipped => text.push_str(" left out"),
         StepState::Ahead if step.approval => text.push_str(" asks"),
         _ => {}
     }

@@ -4,6 +4,7 @@ use super::evidence::shortened;
 use super::figures::{latency, rate, thousands};
 use super::ink::{Ink, LABEL_COLUMNS, Line};
 use taxiway_api::{Flight, Side};
+use taxiway_model::weight::WeightBp;
 
 /// Where the columns of figures end.
 const ENDS: [usize; 6] = [34, 43, 52, 60, 68, 76];
@@ -28,6 +29,12 @@ pub(super) fn sides(flight: &Flight) -> Vec<Line> {
     }
     let mut lines = vec![head];
     lines.extend(rows.into_iter().map(|(label, side, other)| row(label, side, other)));
+    // The old version has no traffic any more: its figures are those it had.
+    let at_all = flight.weight_intended == WeightBp::ALL;
+    if let Some(side) = flight.side_baseline.as_ref().filter(|side| at_all && side.requests > 0) {
+        let text = format!("{} is of before: at 100% no baseline is live", side.version.for_people());
+        lines.push(Line::new().to(LABEL_COLUMNS).put(Ink::Faint, &text));
+    }
     if let Some([canary, baseline]) = flight.compared {
         let text = format!(
             "judged: {} and {} of these, from when both sides had requests",

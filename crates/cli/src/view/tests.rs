@@ -319,3 +319,54 @@ fn nothing_is_wider_than_the_paper_and_colour_changes_no_character() {
         }
     }
 }
+
+/// What stands beside the canary is said to be what it is: all of it, a part, or what was before.
+#[test]
+fn what_the_baselines_figures_are_of() {
+    let mut status = watching();
+    let flight = status.release.as_mut().unwrap();
+    flight.compared = Some([1_204, 20_000]);
+    let drawn = shown(&super::status(&status, &narrow()));
+    assert!(
+        drawn.contains("judged: 1,204 and 20,000 of these, from when both sides had requests"),
+        "{drawn}"
+    );
+    let flight = status.release.as_mut().unwrap();
+    (flight.compared, flight.weight_intended) = (None, taxiway_model::weight::WeightBp::ALL);
+    let drawn = shown(&super::status(&status, &narrow()));
+    assert!(drawn.contains("v2 is of before: at 100% no baseline is live"), "{drawn}");
+}
+
+/// A pause beside another wait: each with what ends it.
+#[test]
+fn what_ends_a_hold_stands_beside_it() {
+    use taxiway_api::HoldView;
+    use taxiway_model::decision::WaitingOn;
+    use taxiway_model::event::Hold;
+    let mut status = watching();
+    let flight = status.release.as_mut().unwrap();
+    let sentence = "paused by ada: lunch";
+    let since = taxiway_model::time::Timestamp(status.at.0 - 90_000_000);
+    flight.holds = vec![HoldView { why: Hold::Paused, sentence: sentence.into(), since }];
+    let person = |sentence: &str, command: &str| WaitingOn::Person {
+        sentence: sentence.into(),
+        command: command.into(),
+    };
+    flight.waiting =
+        vec![person("prom is silent", "taxiway promote or abort"), person(sentence, "taxiway resume")];
+    let drawn = shown(&super::status(&status, &narrow()));
+    let place = |text: &str| drawn.find(text).unwrap_or_else(|| panic!("{text}: {drawn}"));
+    assert!(place("paused by ada: lunch (for 1m30s)") < place("taxiway resume"), "{drawn}");
+    assert!(place("taxiway resume") < place("prom is silent"), "{drawn}");
+    assert_eq!(drawn.matches("paused by ada").count(), 1, "{drawn}");
+}
+
+/// Nothing was proven on a step that was left out: it bears no tick.
+#[test]
+fn a_step_that_was_left_out_is_not_passed() {
+    use taxiway_api::StepState;
+    let mut status = watching();
+    status.release.as_mut().unwrap().steps[0].state = StepState::Skipped;
+    let drawn = shown(&super::status(&status, &narrow()));
+    assert!(drawn.contains("» canary-1") && drawn.contains("1% left out"), "{drawn}");
+}

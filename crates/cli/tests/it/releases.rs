@@ -159,6 +159,29 @@ fn ctrl_c_only_stops_watching() {
 }
 
 #[test]
+fn steps_left_out_on_the_way_to_everything_are_not_shown_as_passed() {
+    let steps = "
+strategy:
+  steps:
+    - {name: tenth, weight: 10%, bake: 10m, analysis: false}
+    - {name: half, weight: 50%, bake: 10m, analysis: false}
+    - {name: all, weight: 100%, bake: 10m, analysis: false}
+";
+    let bed = Bed::new(steps).with_v1();
+    bed.version("v2", "healthy");
+    bed.ok(&["release", "--version", "v2", "--until", "step:tenth", "--timeout", "40s"]);
+    bed.ok(&["promote", "--full"]);
+    let status = bed.until("it is on its last step", |status| status["release"]["step"] == 2);
+    let states: Vec<&str> = status["release"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["done", "skipped", "current"]);
+}
+
+#[test]
 fn who_watches_does_not_wake_what_was_stopped() {
     let long = "
 strategy:

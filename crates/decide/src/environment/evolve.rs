@@ -158,6 +158,7 @@ fn remember(state: &mut Environment, key: Option<&String>) {
 fn advance(flight: &mut Flight, event: &Event, at: Timestamp) {
     match event {
         Event::StepEntered { step } => {
+            flight.skipped.extend(flight.step.map_or(0, |before| before.saturating_add(1))..*step);
             flight.step = Some(*step);
             flight.step_at = at;
             flight.exposed_at = None;

@@ -29,6 +29,8 @@ pub struct Flight {
     pub step: Option<u16>,
     /// When it entered that step.
     pub step_at: Timestamp,
+    /// Steps that a person left out on the way to all of the traffic.
+    pub skipped: BTreeSet<u16>,
     /// When the exposure of this step was confirmed by the router.
     pub exposed_at: Option<Timestamp>,
     /// Time with fresh evidence on this step.
@@ -129,6 +131,7 @@ impl Flight {
             started_at,
             step: None,
             step_at: started_at,
+            skipped: BTreeSet::new(),
             exposed_at: None,
             bake_ms: 0,
             extended: 0,
