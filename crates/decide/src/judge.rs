@@ -92,7 +92,7 @@ pub fn is_fresh(plan: &Plan, window: &Window) -> bool {
         return false;
     }
     let due = |metric: &&MetricPolicy| {
-        let needed = metric.required && metric.on_error != Missing::Ignore;
+        let needed = step.analysis && metric.required && metric.on_error != Missing::Ignore;
         needed && metric.measure.is_query() && metric.from_step <= window.step
     };
     if plan.analysis.metrics.iter().filter(due).any(|metric| !window.metrics.contains_key(&metric.name)) {

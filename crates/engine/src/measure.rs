@@ -27,7 +27,8 @@ pub(crate) struct Measured {
     /// Since when (monotonic) a metric has moved on one side only.
     moved: BTreeMap<MetricName, u64>,
     newest: Samples,
-    late: Option<Late>,
+    /// By step: one may be left before everything of the one before it has come.
+    late: Vec<Late>,
 }
 
 /// What was measured before the exposure changed. Sources tell it later: sums by time after their delay,
@@ -36,6 +37,8 @@ pub(crate) struct Measured {
 struct Late {
     step: u16,
     until: Timestamp,
+    /// Whether the exposure of the step after it still has to change.
+    is_open: bool,
     /// The newest counts of each metric that were measured until then.
     before: Samples,
 }
@@ -124,16 +127,13 @@ enum LateOf {
 }
 
 impl Late {
-    fn of(&mut self, metric: &MetricName, now: &Sample, reading: &Reading, taken: &Samples) -> LateOf {
-        let is_before = reading.measured.get(metric).is_some_and(|at| *at <= self.until);
+    fn is_of(&self, metric: &MetricName, reading: &Reading) -> bool {
+        reading.measured.get(metric).is_some_and(|at| *at <= self.until)
+    }
+
+    fn of(&self, metric: &MetricName, reading: &Reading, taken: &Samples) -> LateOf {
+        let is_before = self.is_of(metric, reading);
         let rest = if is_before { LateOf::Waits } else { LateOf::Nothing };
-        if let Sample::Scalar { .. } = now {
-            // A value is of now, however long it took: it is not counted.
-            return LateOf::Nothing;
-        }
-        if is_before {
-            self.before.insert(metric.clone(), now.clone());
-        }
         let Some(more) = self.before.get(metric).map(|before| before.since(taken.get(metric))) else {
             return rest;
         };
@@ -156,18 +156,15 @@ impl Measured {
             *self = Self { count_from: reading.count_from, ..Self::default() };
         }
         let mut since_window = Samples::new();
-        let mut late_samples = Samples::new();
+        let mut late_samples: BTreeMap<u16, Samples> = BTreeMap::new();
         for (metric, sample) in &reading.samples {
             // Without an answer now it is silent, whatever it has counted before: that comes later.
             if reading.trouble.contains_key(metric) {
                 continue;
             }
-            let late = self.late.as_mut().map(|late| late.of(metric, sample, &reading, &self.taken));
-            if let Some(late) = late
-                && !matches!(late, LateOf::Nothing)
-            {
+            if let Some((step, late)) = self.late_of(metric, sample, &reading) {
                 if let LateOf::Whole(more) = late {
-                    late_samples.insert(metric.clone(), more);
+                    late_samples.entry(step).or_default().insert(metric.clone(), more);
                 }
                 since_window.insert(metric.clone(), sample.emptied());
                 continue;
@@ -188,10 +185,9 @@ impl Measured {
             // An empty sample says that the source is well and nothing happened.
             since_window.insert(metric.clone(), if ready { more } else { more.emptied() });
         }
-        let late = self.late.as_ref().map(|late| (late.step, late_samples));
-        let late = late.filter(|(_, samples)| !samples.is_empty());
-        if late.is_none() && self.late.as_ref().is_some_and(|late| late.is_over(&reading)) {
-            self.late = None;
+        let late = late_samples.pop_first();
+        if late.is_none() {
+            self.late.retain(|late| late.is_open || !late.is_over(&reading));
         }
         self.newest = reading.samples;
         MetricsStatus {
@@ -203,11 +199,26 @@ impl Measured {
         }
     }
 
+    /// What of a metric belongs to the first of the steps before of which something is to come.
+    fn late_of(&mut self, metric: &MetricName, now: &Sample, reading: &Reading) -> Option<(u16, LateOf)> {
+        if let Sample::Scalar { .. } = now {
+            // A value is of now, however long it took: it is not counted.
+            return None;
+        }
+        for late in self.late.iter_mut().filter(|late| late.is_of(metric, reading)) {
+            late.before.insert(metric.clone(), now.clone());
+        }
+        let each = self.late.iter().map(|late| (late.step, late.of(metric, reading, &self.taken)));
+        each.into_iter().find(|(_, late)| !matches!(late, LateOf::Nothing))
+    }
+
     /// These events are on record.
     pub(crate) fn follow(&mut self, events: &[Event], now: Timestamp) {
         for event in events {
             match event {
-                Event::EvidenceRecorded { window } if window.is_late() => self.recorded_late(&window.metrics),
+                Event::EvidenceRecorded { window } if window.is_late() => {
+                    self.recorded_late(window.step, &window.metrics);
+                }
                 Event::EvidenceRecorded { window } => self.recorded(&window.metrics),
                 Event::SplitObserved { .. } => self.begin_anew(None, now),
                 Event::StepEntered { step } => self.begin_anew(step.checked_sub(1), now),
@@ -219,13 +230,13 @@ impl Measured {
     /// What became of the counts so far is not known: they are not taken, rather than taken twice.
     pub(crate) fn lose(&mut self) {
         self.taken = self.newest.clone();
-        self.late = None;
+        self.late.clear();
         self.moved.clear();
     }
 
     /// What was evidence of the step before, in the late window just recorded, is not evidence again.
-    fn recorded_late(&mut self, window: &Samples) {
-        let Some(late) = &self.late else { return };
+    fn recorded_late(&mut self, step: u16, window: &Samples) {
+        let Some(late) = self.late.iter().find(|late| late.step == step) else { return };
         for metric in window.keys() {
             if let Some(before) = late.before.get(metric) {
                 self.taken.insert(metric.clone(), before.clone());
@@ -245,9 +256,19 @@ impl Measured {
     /// From now on everything is counted anew: the exposure has changed. `left` is the step that was
     /// left for it: what was measured of it and is not on record yet still belongs to it.
     fn begin_anew(&mut self, left: Option<u16>, now: Timestamp) {
-        if let Some(step) = left.or(self.late.as_ref().map(|late| late.step)) {
-            self.late = Some(Late { step, until: now, before: self.newest.clone() });
+        if let Some(step) = left {
+            let before = self.newest.clone();
+            self.late.push(Late { step, until: now, is_open: true, before });
             self.moved.clear();
+            return;
+        }
+        if let Some(late) = self.late.last_mut() {
+            // Until then it had the share of the step that was left. When the same exposure is confirmed
+            // again, what comes late is no less late.
+            if std::mem::take(&mut late.is_open) {
+                (late.until, late.before) = (now, self.newest.clone());
+                self.moved.clear();
+            }
             return;
         }
         let before = std::mem::replace(&mut self.taken, self.newest.clone());
@@ -290,6 +311,11 @@ mod tests {
         let totals = sample.totals();
         measured.recorded(&status.since_window);
         totals
+    }
+
+    fn recorded_late(measured: &mut Measured, status: MetricsStatus) {
+        let (step, samples) = status.late.expect("late");
+        measured.recorded_late(step, &samples);
     }
 
     #[test]
@@ -351,15 +377,44 @@ mod tests {
         measured.begin_anew(None, Timestamp(101_000_000));
         let status = measured.take_in(of(60, 15, 150), false, 20_000);
         assert_eq!(totals(&status), (Some((0, (5, 50))), (0, 0)));
-        measured.recorded_late(&status.late.expect("late").1);
+        recorded_late(&mut measured, status);
         assert_eq!(totals(&measured.take_in(of(60, 15, 150), false, 20_000)), (None, (0, 0)));
         // One side has come: the other one is waited for, until it cannot come any more.
         assert_eq!(totals(&measured.take_in(of(99, 19, 150), false, 60_000)), (None, (0, 0)));
         let status = measured.take_in(of(110, 100, 400), false, 70_000);
         assert_eq!(totals(&status), (Some((0, (4, 0))), (0, 0)), "what is of both steps waits its turn");
-        measured.recorded_late(&status.late.expect("late").1);
+        recorded_late(&mut measured, status);
         let status = measured.take_in(of(110, 100, 400), false, 70_000);
         assert_eq!(totals(&status), (None, (81, 250)), "the rest is of the step that is on");
+    }
+
+    /// Steps 0 and 1 are left before anything of either has come; the exposure of step 2 is confirmed again
+    /// much later.
+    #[test]
+    fn what_comes_late_of_two_steps_belongs_to_each_of_them() {
+        let name = MetricName::new("m").expect("a name");
+        let of = |at_s: i64, canary: u64, baseline: u64| {
+            let measured = BTreeMap::from([(name.clone(), Timestamp(at_s * 1_000_000))]);
+            Reading { measured, ..reading(1, canary, baseline) }
+        };
+        let at = |at_s: i64| Timestamp(at_s * 1_000_000);
+        let mut measured = Measured::default();
+        drop(measured.take_in(of(90, 0, 0), false, 0));
+        for (step, at_s) in [(0, 100), (1, 120)] {
+            measured.begin_anew(Some(step), at(at_s));
+            measured.begin_anew(None, at(at_s + 1));
+        }
+        let totals = |status: &MetricsStatus| {
+            status.late.as_ref().map(|(step, samples)| (*step, samples[&name].totals()))
+        };
+        for (reading, told) in [(of(95, 10, 100), (0, (10, 100))), (of(115, 40, 300), (1, (30, 200)))] {
+            let status = measured.take_in(reading, false, 0);
+            assert_eq!(totals(&status), Some(told));
+            recorded_late(&mut measured, status);
+        }
+        measured.begin_anew(None, at(300));
+        let status = measured.take_in(of(290, 50, 400), false, 0);
+        assert_eq!((totals(&status), status.since_window[&name].totals()), (None, (10, 100)));
     }
 
     #[test]

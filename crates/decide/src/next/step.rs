@@ -302,11 +302,13 @@ fn silent(situation: &Situation<'_>, flight: &Flight) -> Option<Silence> {
     }
 }
 
-/// The metrics by query that have a say on the step: the silence of one that begins later is nothing yet.
+/// The metrics by query that have a say on the step: where nobody judges, or of one that begins later,
+/// silence is nothing yet.
 fn asked(flight: &Flight) -> impl Iterator<Item = &MetricPolicy> {
     let index = flight.step.unwrap_or_default();
+    let judged = flight.current().is_some_and(|step| step.analysis);
     let metrics = flight.plan.analysis.metrics.iter();
-    metrics.filter(move |metric| metric.measure.is_query() && metric.from_step <= index)
+    metrics.filter(move |metric| judged && metric.measure.is_query() && metric.from_step <= index)
 }
 
 /// What is missing of a metric that is needed here, where nobody has been silent for long enough to say
@@ -421,7 +423,7 @@ fn leave(situation: &Situation<'_>, flight: &Flight, index: u16, step: &Step, dr
         // Its wait is said already: old evidence is not enough while no new one can come.
         return;
     }
-    if let Some(sentence) = unanswered(situation, flight).filter(|_| step.analysis) {
+    if let Some(sentence) = unanswered(situation, flight) {
         draft.wait(WaitingOn::Evidence { sentence, left_ms: None });
         if flight.bake_ms < step.bake_ms {
             evidence::waiting_for_time(situation, flight, step, draft);

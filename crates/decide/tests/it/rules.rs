@@ -207,6 +207,71 @@ fn a_source_that_answers_garbage_is_a_source_that_fails() {
 }
 
 #[test]
+fn a_source_that_answers_again_after_its_time_is_forgiven_and_no_clock_ends_that_time() {
+    let silent = || Some(Observed::Unknown { since: Timestamp(0), why: "503".into() });
+    let mut world = by_query();
+    world.spec.analysis.metrics.last_mut().unwrap().on_error = Missing::Hold;
+    world.metrics = silent();
+    world.release("v2").unwrap();
+    world.wait(900);
+    world.metrics = Some(answering(100));
+    world.wait(300);
+    let told = world.told();
+    assert!(!told.contains("back (") && told.contains("ended Released"), "{told}");
+
+    let mut world = by_query();
+    world.metrics = silent();
+    world.release("v2").unwrap();
+    world.wait(20);
+    // The wall clock is set ahead: this process has seen but seconds of silence.
+    world.now = world.now.plus_ms(3_600_000);
+    world.watched_ms = 20_000;
+    world.wait(5);
+    assert!(!world.told().contains("back ("));
+}
+
+#[test]
+fn where_a_metric_has_no_say_its_source_may_be_silent() {
+    let told = |change: fn(&mut World)| {
+        let mut world = by_query();
+        change(&mut world);
+        world.metrics = Some(Observed::Unknown { since: Timestamp(0), why: "503".into() });
+        world.release("v2").unwrap();
+        world.wait(400);
+        world.told()
+    };
+    let last = |world: &mut World| {
+        let steps = world.spec.strategy.steps.len() as u16;
+        world.spec.analysis.metrics.last_mut().unwrap().from_step = steps - 1;
+    };
+    let later = told(last);
+    let (before, after) = later.split_once("source of metrics silent").unwrap();
+    assert!(before.contains("passed"), "{later}");
+    assert!(after.contains("back (Source)"), "{later}");
+    let unjudged = told(|world| world.spec.strategy.steps.iter_mut().for_each(|step| step.analysis = false));
+    assert!(unjudged.contains("ended Released"), "{unjudged}");
+}
+
+#[test]
+fn a_process_that_has_just_begun_waits_for_the_first_answer_and_forgives_nothing_before() {
+    let mut world = by_query();
+    world.metrics = Some(answering(100));
+    world.release("v2").unwrap();
+    world.wait(10);
+    let passed = world.told().matches("passed").count();
+    world.metrics = Some(Observed::Known(MetricsStatus::default()));
+    world.wait(100);
+    let told = world.told();
+    assert_eq!(told.matches("passed").count(), passed, "{told}");
+    assert!(told.contains("checkout: waiting for the first answer of its source"), "{told}");
+    world.metrics = Some(Observed::Unknown { since: Timestamp(0), why: "503".into() });
+    world.wait(20);
+    world.metrics = Some(Observed::Known(MetricsStatus::default()));
+    world.wait(20);
+    assert!(!world.told().contains("heard again"), "an engine that was restarted has heard nothing");
+}
+
+#[test]
 fn what_a_silent_metric_means_is_its_owners_to_say() {
     let told = |change: fn(&mut MetricPolicy)| {
         let mut world = by_query();
