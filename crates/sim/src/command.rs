@@ -29,8 +29,11 @@ pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
     };
     let mut tally = Tally::default();
     for seed in wanted.from..wanted.from + wanted.seeds {
-        let outcome = run(&Scenario::of(seed), None);
+        let scenario = Scenario::of(seed);
+        let outcome = run(&scenario, None);
         if wanted.trace {
+            let Scenario { rps_milli, faults, deeds, source, .. } = &scenario;
+            println!("seed {seed}: {rps_milli} requests in 1,000 s; {faults:?}; {deeds:?}; {source:?}");
             outcome.trace.iter().for_each(|line| println!("{line}"));
         }
         if let Some(broken) = &outcome.broken {

@@ -33,6 +33,16 @@ pub enum Invariant {
     ErrorsNeverReleased,
     /// A fresh baseline comes and goes with its canary.
     FreshBesideCanary,
+    /// A source's silence is not health.
+    SilenceIsNotHealth,
+    /// A source's error is no bad result.
+    ErrorIsNoResult,
+    /// Late samples belong to their step.
+    LateInItsStep,
+    /// Silence is said.
+    SilenceIsSaid,
+    /// A hold for lack of evidence ends with the lack.
+    EvidenceEndsHold,
     /// No panic.
     NeverPanics,
 }
@@ -65,6 +75,15 @@ impl Invariant {
             Self::FreshBesideCanary => {
                 "a fresh baseline has a share only beside an exposed canary, never a larger one, and nothing is left of it when the release is over"
             }
+            Self::SilenceIsNotHealth => {
+                "no step is left by judgement, and none judged well, while a source it needs gives no evidence, and no such time ages a canary"
+            }
+            Self::ErrorIsNoResult => {
+                "silence, errors and garbage of a source are no bad result: a release goes back for them only after the declared time and where the policy says so"
+            }
+            Self::LateInItsStep => "what a source measured is evidence of the step in which it was measured",
+            Self::SilenceIsSaid => "while a source gives no evidence the release says that it waits for it",
+            Self::EvidenceEndsHold => "a hold for lack of evidence ends by itself when the evidence has come",
             Self::NeverPanics => "nothing in the engine panics",
         }
     }

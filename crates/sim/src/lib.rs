@@ -5,12 +5,14 @@
 
 pub mod behaviour;
 pub mod command;
+mod hearing;
 pub mod invariant;
 mod random;
 mod router;
 pub mod run;
 pub mod scenario;
 mod seat;
+pub mod source;
 mod step;
 mod target;
 mod witness;

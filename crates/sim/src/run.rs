@@ -15,7 +15,7 @@ use taxiway_engine::ports::log::Log;
 use taxiway_engine::{Engine, SubmitError, View};
 use taxiway_model::command::Command;
 use taxiway_model::decision::WaitingOn;
-use taxiway_model::event::{Event, ReturnCause};
+use taxiway_model::event::{Event, Hold, ReturnCause};
 use taxiway_model::ids::StreamId;
 use taxiway_model::record::{Actor, Recorded};
 use taxiway_model::time::Timestamp;
@@ -23,6 +23,9 @@ use taxiway_store::memory::Store;
 
 /// How long everything may take to settle once it is left alone.
 const SETTLED_WITHIN_MS: u64 = 3_600_000;
+
+/// How long evidence may take to come once its source is well again.
+const HEARD_WITHIN_MS: u64 = 180_000;
 
 /// Looks at an unchanged world after which nothing new may be decided.
 const LOOKS_MAX: u32 = 12;
@@ -247,6 +250,9 @@ impl Run<'_> {
         let opened = self.guarded(|_| Engine::open(ports, "sim"));
         match opened {
             Some(Ok(engine)) => {
+                if self.scenario.source.is_some() {
+                    engine.measure_with(seat.clone());
+                }
                 self.leader = Some(Leader { seat, engine });
                 self.due_ms = Some(now_ms);
             }
@@ -283,7 +289,11 @@ impl Run<'_> {
             world.witness.breaks(Invariant::BackStaysBack, now_ms, format!("after a tick {detail}"));
         }
         let calm = world.faults.is_empty();
+        let silence = calm && world.witness.hears_silence(now_ms);
         drop(world);
+        if silence && let Some(view) = engine.view(&self.id) {
+            self.world.lock().witness.said(now_ms, &view.report.waiting);
+        }
         if calm && self.random.chance(20_000) {
             self.look_again(engine);
         }
@@ -338,13 +348,25 @@ impl Run<'_> {
     fn is_settled(&mut self) -> bool {
         let Some(leader) = &self.leader else { return false };
         let Some(view) = leader.engine.view(&self.id) else { return true };
-        settled(&view)
+        settled(&view) && !self.may_hear_more(&view)
+    }
+
+    /// Whether a hold for lack of evidence may still end by itself: its source has recovered by now.
+    fn may_hear_more(&self, view: &View) -> bool {
+        let lacks = view.state.flight.as_ref().is_some_and(|flight| flight.holds.contains(&Hold::Evidence));
+        let world = self.world.lock();
+        let comes = world.now_ms < TROUBLED_MS + HEARD_WITHIN_MS || world.witness.is_held_in_vain();
+        self.scenario.source.is_some() && lacks && comes
     }
 
     fn at_the_end(&mut self) {
         let now_ms = self.now_ms();
         let view = self.leader.as_ref().and_then(|leader| leader.engine.view(&self.id));
         if let Some(view) = view {
+            if self.world.lock().witness.is_held_in_vain() {
+                self.breaks(Invariant::EvidenceEndsHold, view.report.sentence());
+                return;
+            }
             if !settled(&view) {
                 let sentence = format!("it says: {} {:?}", view.report.sentence(), view.troubles);
                 self.breaks(Invariant::Liveness, sentence);

@@ -2,12 +2,14 @@
 
 use crate::behaviour::{Behaviour, DRAWS};
 use crate::random::Random;
+use crate::source::{SOURCE_FAULTS, SourceSetup};
 use crate::target::MEMORY_LIMIT_BYTES;
 use std::collections::BTreeMap;
 use taxiway_model::event::Signal;
-use taxiway_model::ids::{Digest, EnvironmentName, ServiceName, StepName, StreamId, VersionName};
+use taxiway_model::ids::{Digest, EnvironmentName, MetricName, ServiceName, StepName, StreamId, VersionName};
+use taxiway_model::metrics::{Api, Query, Shape, Source};
 use taxiway_model::plan::{Check, CheckAt, CheckRun, OnFailure, Step};
-use taxiway_model::policy::{AnalysisPolicy, Baseline, Profile};
+use taxiway_model::policy::{AnalysisPolicy, Baseline, Measure, MetricPolicy, Missing, Profile};
 use taxiway_model::route::{HeaderRule, HeaderSource, Limits, Listen, Sticky, UpstreamProtocol};
 use taxiway_model::service::{
     Concurrency, Deadlines, Probe, ProbeAsk, ProcessLimits, ProcessTarget, Provenance, RiskTier, ServiceSpec,
@@ -128,6 +130,8 @@ pub struct Scenario {
     pub check_fails_ppm: u64,
     /// How the instances of a fresh baseline behave; none: as their version does.
     pub fresh: Option<Behaviour>,
+    /// What the source of metrics is like; none where the policy names none.
+    pub source: Option<SourceSetup>,
 }
 
 /// How fresh instances fail although their version is well: they do not start, late or never, or die.
@@ -161,7 +165,41 @@ impl Scenario {
         if wanted && splits(&spec.strategy) {
             spec.analysis.baseline = Baseline::Fresh;
         }
-        Self { seed, spec, versions, rps_milli, faults, deeds, check_fails_ppm, fresh }
+        let scenario =
+            Self { seed, spec, versions, rps_milli, faults, deeds, check_fails_ppm, fresh, source: None };
+        scenario.drawn_with_source(&mut Random::new(seed, 4))
+    }
+
+    /// Some worlds have a source of metrics, with faults of its own. Drawn apart as well.
+    fn drawn_with_source(self, random: &mut Random) -> Self {
+        if !random.chance(SOURCE_PPM) || !splits(&self.spec.strategy) {
+            return self;
+        }
+        let any = random.below(self.spec.strategy.steps.len() as u64) as u16;
+        let wanted = Wanted {
+            bucket_ms: random.pick(&[0, 0, 5_000]),
+            on_error: random.pick(&[Missing::Rollback, Missing::Hold]),
+            on_no_data: random.pick(&[Missing::Rollback, Missing::Hold]),
+            from_step: random.pick(&[0, 0, any]),
+        };
+        let fault = |random: &mut Random| {
+            let at_ms = random.between(0, TROUBLED_MS);
+            (at_ms, random.pick(SOURCE_FAULTS), random.pick(&[6_000, 20_000, 60_000, 150_000, 300_000]))
+        };
+        let faults = (0..random.between(0, 3)).map(|_| fault(random)).collect();
+        let ahead_ms = random.pick(&[0, 0, 30_000, -30_000]);
+        // Enough traffic for steps to be left, in some of them.
+        let rps_milli = random.pick(&[self.rps_milli, 100_000]);
+        Self { rps_milli, ..self }.asking(wanted, SourceSetup { ahead_ms, faults })
+    }
+
+    /// The same world, in which a source of metrics has a say.
+    #[must_use]
+    pub fn asking(mut self, wanted: Wanted, source: SourceSetup) -> Self {
+        self.spec.analysis.metrics.push(wanted.metric());
+        self.spec.analysis.sources = vec![wanted.source()];
+        self.source = Some(source);
+        self
     }
 
     /// The same world, in which the canary is compared with a fresh baseline, at enough traffic for it.
@@ -185,8 +223,17 @@ impl Scenario {
         spec.analysis = AnalysisPolicy::of(Profile::Standard);
         let versions = vec![(version("v1", &spec), Behaviour::Healthy), (version("v2", &spec), behaviour)];
         let deeds = vec![(0, Deed::Release(0)), (20_000, Deed::Release(1))];
-        let (faults, fresh) = (Vec::new(), None);
-        Self { seed: 7, spec, versions, rps_milli: 300_000, faults, deeds, check_fails_ppm: 0, fresh }
+        Self {
+            seed: 7,
+            spec,
+            versions,
+            rps_milli: 300_000,
+            faults: Vec::new(),
+            deeds,
+            check_fails_ppm: 0,
+            fresh: None,
+            source: None,
+        }
     }
 
     /// The one stream of the world.
@@ -199,6 +246,61 @@ impl Scenario {
         self.versions.iter().map(|(version, behaviour)| (version.name.clone(), *behaviour)).collect()
     }
 }
+
+/// Share of the worlds with a source of metrics, parts per million: they cost about twice as much.
+const SOURCE_PPM: u64 = 250_000;
+
+/// What is wanted of a source of metrics, and what becomes of a release without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Width of its buckets of time; zero: it has counters.
+    pub bucket_ms: u64,
+    /// Of its errors and its silence.
+    pub on_error: Missing,
+    /// Of its having nothing.
+    pub on_no_data: Missing,
+    /// The first step at which its metric counts.
+    pub from_step: u16,
+}
+
+impl Wanted {
+    /// Counters, and the release goes back without them.
+    pub const COUNTERS: Self =
+        Self { bucket_ms: 0, on_error: Missing::Rollback, on_no_data: Missing::Rollback, from_step: 0 };
+
+    fn metric(self) -> MetricPolicy {
+        MetricPolicy {
+            tolerance_bp: 11_000,
+            red_bp: 20_000,
+            slack_ppm: 1_000,
+            weight: 3,
+            from_step: self.from_step,
+            on_error: self.on_error,
+            on_no_data: self.on_no_data,
+            ..MetricPolicy::plain(name(MetricName::new(METRIC)), Measure::QueryCounts)
+        }
+    }
+
+    fn source(self) -> Source {
+        let shape = Shape::Counts { bad: "bad".to_owned(), total: "all".to_owned(), scale_micro: 1_000_000 };
+        let query = Query { metric: name(MetricName::new(METRIC)), text: "bad / all".to_owned(), shape };
+        let known_by = BTreeMap::from([("version".to_owned(), "{version}".to_owned())]);
+        Source {
+            name: "meter".to_owned(),
+            api: Api::Prometheus { url: "http://127.0.0.1:9090".to_owned(), credentials: None },
+            interval_ms: 5_000,
+            timeout_ms: 3_000,
+            bucket_ms: self.bucket_ms,
+            delay_ms: 2 * self.bucket_ms,
+            canary: known_by.clone(),
+            baseline: known_by,
+            queries: vec![query],
+        }
+    }
+}
+
+/// The metric that the source is asked for.
+pub const METRIC: &str = "failed_orders";
 
 /// Whether some step gives the canary a share beside a baseline.
 fn splits(strategy: &Strategy) -> bool {

@@ -10,11 +10,13 @@ use taxiway_engine::Ports;
 use taxiway_engine::ports::checks::Checks;
 use taxiway_engine::ports::clock::Clock;
 use taxiway_engine::ports::log::{self, Appended, Checkpoint, Log, Verified};
+use taxiway_engine::ports::metrics::Metrics;
 use taxiway_engine::ports::traffic::{self, Traffic};
 use taxiway_engine::ports::workload::{self, Workload};
 use taxiway_model::control::Snapshot;
 use taxiway_model::decision::{CheckOrder, DesiredWorkload};
 use taxiway_model::ids::{Generation, StreamId};
+use taxiway_model::metrics::{Order, Reading};
 use taxiway_model::observation::{CheckStatus, WorkloadStatus};
 use taxiway_model::record::{NewRecord, StoredRecord};
 use taxiway_model::route::{Applied, RouteTable};
@@ -30,6 +32,8 @@ const SLOW_MS: u64 = 3_000;
 
 /// One engine's life.
 pub(crate) struct Seat {
+    /// Its number in the world.
+    number: u64,
     world: Arc<World>,
     log: Arc<Store>,
     dead: AtomicBool,
@@ -42,7 +46,8 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new(world: Arc<World>, log: Arc<Store>, dies_in: u32) -> Arc<Self> {
         let (dead, crossed) = (AtomicBool::new(false), AtomicU32::new(0));
-        Arc::new(Self { world, log, dead, dies_in: AtomicU32::new(dies_in), crossed })
+        let number = world.next_seat();
+        Arc::new(Self { number, world, log, dead, dies_in: AtomicU32::new(dies_in), crossed })
     }
 
     pub(crate) fn ports(self: &Arc<Self>) -> Ports {
@@ -308,5 +313,27 @@ impl Checks for Seat {
     fn status(&self, effect: &str, attempt: u32) -> Option<CheckStatus> {
         let world = self.world();
         world.checks.status(effect, attempt, world.now_ms)
+    }
+}
+
+/// What asks a source lives and dies with its engine, and so does what it has counted.
+impl Metrics for Seat {
+    fn want(&self, _stream: &StreamId, order: &Order) {
+        let mut world = self.world();
+        let wall = world.wall;
+        if let Some(source) = &mut world.source {
+            source.want(self.number, order, wall);
+        }
+    }
+
+    fn forget(&self, _stream: &StreamId) {
+        let mut world = self.world();
+        if let Some(source) = &mut world.source {
+            source.forget(self.number);
+        }
+    }
+
+    fn latest(&self, _stream: &StreamId) -> Option<Reading> {
+        self.world().source.as_ref()?.latest(self.number)
     }
 }

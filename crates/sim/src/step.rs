@@ -72,6 +72,11 @@ impl Ledger {
         self.by_hand || self.waived || self.taken
     }
 
+    /// The newest verdict of the step.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
     /// A step of the release that was never left although nobody asked for all at once.
     pub(crate) fn skipped(&self, flight: &Flight) -> Option<u16> {
         let last = flight.plan.steps.len() as u16;

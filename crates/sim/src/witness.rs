@@ -2,18 +2,21 @@
 //! against the invariants after every append and every effect.
 
 use crate::behaviour::Behaviour;
+use crate::hearing::Hearing;
 use crate::invariant::{Broken, Invariant};
 use crate::router::{Router, Served};
 use crate::scenario::{Fault, Scenario};
+use crate::source::Round;
 use crate::step::Ledger;
 use std::collections::BTreeMap;
 use taxiway_decide::environment::{Environment, Flight, evolve};
 use taxiway_engine::ports::log::Log;
-use taxiway_model::decision::DesiredWorkload;
+use taxiway_model::decision::{DesiredWorkload, WaitingOn};
 use taxiway_model::event::{Event, Hold, Outcome};
 use taxiway_model::ids::{Generation, ReleaseId, VersionName};
 use taxiway_model::record::{Actor, Recorded, StoredRecord};
 use taxiway_model::service::StrategyKind;
+use taxiway_model::verdict::Verdict;
 use taxiway_model::weight::WeightBp;
 
 /// How long a dead instance may excuse requests that find nobody: its longest backoff and start.
@@ -29,6 +32,7 @@ pub(crate) struct Witness {
     sent_back: Option<ReleaseId>,
     excused_until_ms: u64,
     ledger: Ledger,
+    pub(crate) hearing: Option<Hearing>,
 }
 
 impl Witness {
@@ -42,6 +46,7 @@ impl Witness {
             sent_back: None,
             excused_until_ms: 0,
             ledger: Ledger::new(has(Fault::CountsLate)),
+            hearing: Hearing::of(scenario),
         }
     }
 
@@ -63,7 +68,48 @@ impl Witness {
             let detail = format!("{} requests found no instance", served.nobody);
             self.breaks(Invariant::SomebodyAnswers, now_ms, detail);
         }
+        if let Some(hearing) = &mut self.hearing {
+            hearing.served(now_ms, &self.state, router);
+        }
         self.weights(now_ms, router);
+    }
+
+    /// What a source of metrics can see by now.
+    pub(crate) fn seen(&mut self, seen: BTreeMap<String, u64>) {
+        if let Some(hearing) = &mut self.hearing {
+            hearing.seen = seen;
+        }
+    }
+
+    /// A source of metrics was asked.
+    pub(crate) fn asked(&mut self, now_ms: u64, round: Round) {
+        if let Some(why) = &round.refused {
+            let detail = format!("a good answer was refused: {why}");
+            self.breaks(Invariant::ErrorIsNoResult, now_ms, detail);
+        }
+        if let Some(hearing) = &mut self.hearing {
+            hearing.asked(now_ms, &round);
+        }
+    }
+
+    /// Whether the source of metrics is silent.
+    pub(crate) fn hears_silence(&self, now_ms: u64) -> bool {
+        self.hearing.as_ref().is_some_and(|hearing| hearing.is_silent(now_ms))
+    }
+
+    /// What the release in flight says it waits for.
+    pub(crate) fn said(&mut self, now_ms: u64, waiting: &[WaitingOn]) {
+        let (Some(hearing), Some(flight)) = (&self.hearing, &self.state.flight) else { return };
+        if let Some(detail) = hearing.unsaid(flight, waiting, now_ms) {
+            self.breaks(Invariant::SilenceIsSaid, now_ms, detail);
+        }
+    }
+
+    /// Whether the release in flight is held for lack of evidence although the judge says PROCEED.
+    pub(crate) fn is_held_in_vain(&self) -> bool {
+        self.state.flight.as_ref().is_some_and(|flight| {
+            flight.holds.iter().eq([&Hold::Evidence]) && self.ledger.verdict() == Some(Verdict::Proceed)
+        })
     }
 
     /// The target took an order.
@@ -136,7 +182,15 @@ impl Witness {
             let recorded = understood(stored);
             self.one(&recorded, router, now_ms);
             let state = std::mem::replace(&mut self.state, Environment::new(stream.clone()));
+            let exposed = |state: &Environment| state.flight.as_ref().and_then(|flight| flight.exposed_at);
+            let before = exposed(&state);
             self.state = evolve(state, &recorded);
+            let step = self.state.flight.as_ref().and_then(|flight| flight.step);
+            if let (None, Some(_), Some(step), Some(hearing)) =
+                (before, exposed(&self.state), step, &mut self.hearing)
+            {
+                hearing.exposed(step, now_ms);
+            }
         }
         self.weights(now_ms, router);
     }
@@ -144,6 +198,11 @@ impl Witness {
     /// One event against the state before it.
     fn one(&mut self, recorded: &Recorded<Event>, router: &Router, now_ms: u64) {
         if let Err(broken) = self.ledger.take(recorded, &self.state, router, now_ms) {
+            self.broken.get_or_insert(broken);
+        }
+        let hearing = self.hearing.as_mut();
+        if let Some(Err(broken)) = hearing.map(|hearing| hearing.take(recorded, &self.state, router, now_ms))
+        {
             self.broken.get_or_insert(broken);
         }
         match &recorded.event {

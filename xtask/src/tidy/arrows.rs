@@ -21,8 +21,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("taxiway-adapters", &["taxiway-model", "taxiway-engine"]),
     // What the server shows is the environment that decide folds.
     ("taxiway-server", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-api"]),
-    // The world of the simulation is fake, the log under it is the real one.
-    ("taxiway-sim", &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-store"]),
+    // The world of the simulation is fake; the log under it is the real one, and so is what counts the
+    // answers of its source of metrics.
+    (
+        "taxiway-sim",
+        &["taxiway-model", "taxiway-decide", "taxiway-engine", "taxiway-store", "taxiway-adapters"],
+    ),
     // The field's judges as they are: pure, so that the bench and the binary play the same ones.
     ("taxiway-peers", &["taxiway-model", "taxiway-stats"]),
     // Judgements written for people: text, JSON, HTML with charts. Pure as well.

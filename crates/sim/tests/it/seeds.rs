@@ -35,7 +35,14 @@ fn every_invariant_holds_in_two_thousand_worlds() {
     for (tally, _) in &halves {
         assert!(tally.crashes > 100, "{tally}");
         let ends = tally.to_string();
-        for end in ["Released", "RolledBack (Verdict)", "Aborted", "Failed (NotReady)", "(Superseded)"] {
+        for end in [
+            "Released",
+            "RolledBack (Verdict)",
+            "RolledBack (Source)",
+            "Aborted",
+            "Failed (NotReady)",
+            "(Superseded)",
+        ] {
             assert!(ends.contains(end), "nothing ended as {end}: {ends}");
         }
     }
