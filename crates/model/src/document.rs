@@ -120,6 +120,13 @@ mod tests {
         for text in [&largest[..], short, probes, measures, means] {
             read(text, "/").expect("these descriptions are good");
         }
+        let more = b"apiVersion: analysis/v1\nkind: CanaryConfig\nmetadata: {name: a}\nspec:\n  metrics:\n\
+            \x20   - {name: a, bad: b, total: c, by: d, threshold: {max_absolute: 1}}\n\
+            \x20   - {name: b, good: b, total: c, threshold: {min_absolute: 1, max_decrease_ratio: 2}}\n\
+            \x20   - {name: c, count: b, sum: c, sum_of_squares: d, threshold: {min_absolute_percent: 1}}\n\
+            \x20   - {name: d, values: b, threshold: {max_absolute: 1}}\n\
+            \x20   - {name: e, value: b, threshold: {max_absolute: 1}}\n";
+        super::canary_config::read(more).expect("this document is good");
         let config = super::canary_config::read(include_bytes!("../tests/it/canary-analysis.yaml"));
         let config = config.expect("this document is good");
         let query = |metric: &super::canary_config::Metric| crate::metrics::Query {

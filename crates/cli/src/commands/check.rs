@@ -166,8 +166,7 @@ fn analysis(
     if !named.is_promql {
         return Ok((config.clone(), config.plain_queries()));
     }
-    let asked: Vec<_> = config.metrics.iter().map(|m| (m.name.clone(), m.query.clone())).collect();
-    let queries = promql::take_apart(&asked, &named.labels).map_err(|troubles| {
+    let queries = config.take_apart(&named.labels, &promql::take_apart).map_err(|troubles| {
         let text = String::from_utf8_lossy(&bytes);
         let problem = |t: promql::Trouble| config.query_problem(&text, &t.metric, &t.message, &t.hint);
         wrong(file, troubles.into_iter().filter_map(problem).collect())

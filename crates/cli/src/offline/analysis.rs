@@ -81,8 +81,7 @@ impl Where<'_> {
         let (config, notes) = config(files, with)?;
         let [canary, baseline] = self.known.map(labels);
         let keys = canary.keys().chain(baseline.keys()).cloned().collect();
-        let asked: Vec<_> = config.metrics.iter().map(|m| (m.name.clone(), m.query.clone())).collect();
-        let queries: Vec<Query> = promql::take_apart(&asked, &keys).map_err(|troubles| {
+        let queries: Vec<Query> = config.take_apart(&keys, &promql::take_apart).map_err(|troubles| {
             let told = |trouble: promql::Trouble| format!("`{}`: {}", trouble.metric, trouble.message);
             let all: Vec<String> = troubles.into_iter().map(told).collect();
             let why = format!("{}: {}", names(files), all.join("; "));

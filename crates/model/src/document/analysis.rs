@@ -67,7 +67,8 @@ pub(super) fn read(fields: &Fields<'_, '_>, around: &Around<'_>) -> Option<Analy
     if policy.baseline == Baseline::Fresh {
         told_apart(fields, &policy);
     }
-    if !policy.metrics.iter().any(|metric| metric.required) {
+    // Where metrics could not be read, that is the problem.
+    if !policy.metrics.iter().any(|metric| metric.required) && !fields.context.has_problems() {
         let hint = "leave at least one metric `required`, or set `analysis: false` on the steps";
         fields.problem(Code::Conflict, "metrics", "no metric decides anything", hint);
     }

@@ -1,12 +1,12 @@
 //! Metrics by query: the source in `taxiway.yaml`, the metrics in a `CanaryConfig` beside it (R4.1).
 
-use super::canary_config::{CanaryConfig, Metric, Threshold};
+use super::canary_config::{Asks, CanaryConfig, Metric, Threshold};
 use super::fields::Fields;
 use super::problem::Code;
-use super::{source, template};
+use super::{metric, source, template};
 use crate::metrics::{Api, Query, Shape};
 use crate::plan::Step;
-use crate::policy::{AnalysisPolicy, Lasting, Measure, MetricPolicy, NOT_COMPARED_BP};
+use crate::policy::{AnalysisPolicy, Direction, Lasting, Measure, MetricPolicy, NOT_COMPARED_BP};
 use crate::service::{Strategy, StrategyKind};
 use std::collections::BTreeSet;
 
@@ -92,9 +92,9 @@ pub(super) fn apply(
     if let Some(mut source) = source::beside(fields, &policy.sources) {
         let plain = queries.iter().filter(|_| !matches!(source.api, Api::Prometheus { .. }));
         for query in plain {
-            if let Some((message, hint)) = source::fault(&source, &query.text) {
+            if let Some((message, hint)) = source::fault(&source, &query.shape) {
                 let message = format!("`{}`: {message}", query.metric);
-                fields.problem(Code::BadValue, "source", &message, hint);
+                fields.problem(Code::BadValue, "source", &message, &hint);
             }
         }
         if let Some(known) = policy.sources.iter_mut().find(|known| known.name == source.name) {
@@ -136,28 +136,28 @@ fn by_query(
     shape: &Shape,
 ) -> Result<MetricPolicy, (&'static str, &'static str)> {
     let threshold = metric.threshold;
+    fits(metric, shape)?;
     let limit = limit(threshold, shape)?;
-    let base = policy.metrics.iter().find(|base| match (shape, base.measure) {
-        (Shape::Buckets { .. }, measure) => matches!(measure, Measure::Latency { .. }),
-        (_, measure) => measure == Measure::ErrorRate,
-    });
-    let base = base.expect("a profile has a metric of either kind").clone();
-    let (tolerance_bp, red_bp) = match threshold.increase_bp {
-        // What is tolerated stays the profile's, unless the bound lies within it.
-        Some(bp) if metric.critical => (base.tolerance_bp.min(bp), bp.max(base.tolerance_bp + 1)),
-        Some(bp) => (bp, NOT_COMPARED_BP),
-        None => (NOT_COMPARED_BP, NOT_COMPARED_BP),
-    };
+    let base = base(policy, metric, shape);
+    let (tolerance_bp, red_bp) = compared(metric, &base);
     let lasting =
         Lasting { failures: config.failures, bad_for_ms: metric.bad_for_ms, good_for_ms: metric.good_for_ms };
     let at_once = Lasting { failures: 1, bad_for_ms: 0, good_for_ms: 0 };
+    let (above, below) = if threshold.is_lowest { (None, limit) } else { (limit, None) };
+    let is_types = matches!(shape, Shape::Types { .. });
+    // Any new type holds, whatever becomes of one in many sessions.
+    let any = base.hold_above.filter(|_| is_types && metric.critical);
     Ok(MetricPolicy {
         name: metric.name.clone(),
         measure: shape.measure(),
+        direction: if threshold.is_lowest { Direction::LowerIsWorse } else { base.direction },
+        slack_ppm: if threshold.is_lowest { 0 } else { base.slack_ppm },
         tolerance_bp,
         red_bp,
-        hold_above: limit.filter(|_| !metric.critical),
-        rollback_above: limit.filter(|_| metric.critical),
+        hold_above: any.or(above.filter(|_| !metric.critical)),
+        rollback_above: above.filter(|_| metric.critical),
+        hold_below: below.filter(|_| !metric.critical),
+        rollback_below: below.filter(|_| metric.critical),
         required: metric.required,
         weight: metric.weight,
         from_step: metric.from_step,
@@ -165,6 +165,56 @@ fn by_query(
         lasting: (lasting != at_once).then_some(lasting),
         ..base
     })
+}
+
+/// A metric of its kind, before its threshold.
+fn base(policy: &AnalysisPolicy, metric: &Metric, shape: &Shape) -> MetricPolicy {
+    if matches!(shape, Shape::Moments { .. } | Shape::Values { .. } | Shape::Types { .. }) {
+        return metric::own(MetricPolicy::plain(metric.name.clone(), shape.measure()));
+    }
+    let like = |base: &&MetricPolicy| match shape {
+        Shape::Buckets { .. } => matches!(base.measure, Measure::Latency { .. }),
+        _ => base.measure == Measure::ErrorRate,
+    };
+    policy.metrics.iter().find(like).expect("a profile has a metric of either kind").clone()
+}
+
+/// What is tolerated, and what is red: what is tolerated stays the profile's, unless the bound lies within it.
+fn compared(metric: &Metric, base: &MetricPolicy) -> (u32, u32) {
+    let Threshold { increase_bp, decrease_bp, .. } = metric.threshold;
+    match (increase_bp, decrease_bp.map(metric::mirrored)) {
+        (Some(bp), _) if metric.critical => (base.tolerance_bp.min(bp), bp.max(base.tolerance_bp + 1)),
+        (Some(bp), _) => (bp, NOT_COMPARED_BP),
+        (None, Some(bp)) if metric.critical => {
+            let tolerated = metric::mirrored(base.tolerance_bp);
+            (tolerated.max(bp), bp.min(tolerated - 1))
+        }
+        (None, Some(bp)) => (bp, 1),
+        (None, None) => (NOT_COMPARED_BP, NOT_COMPARED_BP),
+    }
+}
+
+/// Whether what is asked can be bounded in this way.
+fn fits(metric: &Metric, shape: &Shape) -> Result<(), (&'static str, &'static str)> {
+    let Threshold { increase_bp, is_lowest, .. } = metric.threshold;
+    match (&metric.asks, shape) {
+        (Asks::Counts { is_good: true, .. }, _) if !is_lowest => Err((
+            "counts good ones, and fewer of them are worse",
+            "bound it by max_decrease_ratio or min_absolute_percent, or count `bad` ones",
+        )),
+        (Asks::Counts { is_good: false, .. }, _) if is_lowest => Err((
+            "counts bad ones, and more of them are worse",
+            "bound it by max_increase_ratio or max_absolute_percent, or count `good` ones",
+        )),
+        (_, Shape::Types { .. }) if is_lowest || increase_bp.is_some() => Err((
+            "is counted by type, and a new type has no counterpart in the baseline",
+            "bound it by max_absolute_percent: a share of the sessions",
+        )),
+        (_, Shape::Buckets { .. }) if is_lowest => {
+            Err(("is a time, and longer is worse", "bound it by max_increase_ratio or max_absolute_ms"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The absolute limit: parts per million of counts, microseconds of buckets, millionths of values.
@@ -192,8 +242,9 @@ fn limit(threshold: Threshold, shape: &Shape) -> Result<Option<u64>, (&'static s
         }
         // Seconds, as Prometheus has them everywhere: a millionth of one is a microsecond.
         (Shape::Scalar { .. } | Shape::Moments { .. } | Shape::Values { .. }, us, micro) => Ok(us.or(micro)),
+        (Shape::Types { .. }, None, Some(micro)) => Ok(Some(micro)),
         (Shape::Types { .. }, ..) => {
-            Err(("is counted by type, and has no such limit", "put it into taxiway.yaml"))
+            Err(("is counted by type, and bounded in milliseconds", "bound it by max_absolute_percent"))
         }
     }
 }

@@ -3,17 +3,22 @@
 //! Queries stay text here: taking them apart needs a parser of their language, which is the
 //! business of the source they are put to. Numbers are kept as written, in millionths.
 
+mod asks;
+
+pub use asks::Asks;
+
 use super::fields::{Context, Fields};
 use super::keys::{self, CANARY_CONFIG};
 use super::node::{Node, Place};
 use super::problem::{Code, Problem};
 use super::value::{self, Fault, Read};
-use super::{parse, strategy};
+use super::{parse, source, strategy};
 use crate::ids::{MetricName, StepName};
-use crate::metrics::{Query, Shape};
+use crate::metrics::{Query, TakeApart, Trouble};
 use crate::plan::Step;
 use crate::presets;
 use crate::weight::WeightBp;
+use std::collections::BTreeSet;
 
 /// Between two values of a source that is asked as it is.
 const PLAIN_EVERY_MS: u64 = 60_000;
@@ -36,8 +41,10 @@ pub struct CanaryConfig {
 pub struct Metric {
     /// Its name, unique in the document.
     pub name: MetricName,
-    /// The query as written.
+    /// What is asked, as people read it; a query as written.
     pub query: String,
+    /// What is asked.
+    pub asks: Asks,
     /// What its value may be.
     pub threshold: Threshold,
     /// First step at which it counts, from 0.
@@ -65,23 +72,64 @@ pub struct Threshold {
     pub absolute_micro: Option<u64>,
     /// The value in microseconds, where the query gives seconds.
     pub absolute_us: Option<u64>,
+    /// So many times lower than the baseline, in basis points.
+    pub decrease_bp: Option<u32>,
+    /// Whether it bounds from below: lower is worse.
+    pub is_lowest: bool,
+}
+
+impl Metric {
+    /// Its name and its query, where it has one.
+    fn promql(&self) -> Option<(MetricName, String)> {
+        match &self.asks {
+            Asks::Query(text) => Some((self.name.clone(), text.clone())),
+            _ => None,
+        }
+    }
 }
 
 impl CanaryConfig {
     /// The queries as they are, for a source whose language is not taken apart.
     pub fn plain_queries(&self) -> Vec<Query> {
-        let why = "its query is put to the source as it is";
-        let shape = |text: &str| Shape::Scalar {
-            expression: text.to_owned(),
-            every_ms: PLAIN_EVERY_MS,
-            why: why.to_owned(),
-        };
         let query = |metric: &Metric| Query {
             metric: metric.name.clone(),
             text: metric.query.clone(),
-            shape: shape(&metric.query),
+            shape: metric.asks.plain(PLAIN_EVERY_MS),
         };
         self.metrics.iter().map(query).collect()
+    }
+
+    /// The queries taken apart, in the order of the metrics. PromQL may name other metrics that are PromQL; counters
+    /// are asked for as they are named.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn take_apart(
+        &self,
+        labels: &BTreeSet<String>,
+        promql: &TakeApart<'_>,
+    ) -> Result<Vec<Query>, Vec<Trouble>> {
+        let whole: Vec<_> = self.metrics.iter().filter_map(Metric::promql).collect();
+        let mut troubles = Vec::new();
+        let mut found = promql(&whole, labels).unwrap_or_else(|more| {
+            troubles.extend(more);
+            Vec::new()
+        });
+        for metric in &self.metrics {
+            let selector = |text: &str| source::selector((&metric.name, text), labels, promql);
+            match metric.asks.counters(selector) {
+                Ok(None) => {}
+                Ok(Some(shape)) => {
+                    found.push(Query { metric: metric.name.clone(), text: metric.query.clone(), shape });
+                }
+                Err(more) => troubles.extend(more),
+            }
+        }
+        if !troubles.is_empty() {
+            return Err(troubles);
+        }
+        found.sort_by_key(|query| self.metrics.iter().position(|metric| metric.name == query.metric));
+        Ok(found)
     }
 
     /// A problem with a metric's query, where it stands in the document that was read.
@@ -243,14 +291,15 @@ fn metrics(spec: &Fields<'_, '_>, critical: bool, steps: Option<usize>) -> Vec<M
 }
 
 fn metric(fields: &Fields<'_, '_>, rollback: bool) -> Option<Metric> {
-    let (name, query) = (fields.name("name", MetricName::new), fields.text("query"));
+    let (name, asks) = (fields.name("name", MetricName::new), asks::read(fields));
     let threshold = fields.section("threshold").and_then(|inner| threshold(&inner));
     let (from_step, weight) = (fields.whole("from_step"), fields.whole("weight"));
     let (bad_for, good_for) = (fields.span("for"), fields.span("good_for"));
     let (critical, required) = (fields.flag("critical"), fields.flag("required"));
     Some(Metric {
         name: name?,
-        query: query?,
+        query: asks.as_ref().map(Asks::words)?,
+        asks: asks?,
         threshold: threshold?,
         from_step: from_step? as u16 - 1,
         bad_for_ms: bad_for?,
@@ -258,8 +307,8 @@ fn metric(fields: &Fields<'_, '_>, rollback: bool) -> Option<Metric> {
         critical: critical.unwrap_or(rollback),
         required: required?,
         weight: weight? as u32,
-        query_at: fields.place("query"),
-        path: fields.path_of("query"),
+        query_at: fields.place(asks::key(fields)),
+        path: fields.path_of(asks::key(fields)),
     })
 }
 
@@ -272,19 +321,39 @@ fn threshold(fields: &Fields<'_, '_>) -> Option<Threshold> {
     let millis = fields.read_text("max_absolute_ms", |text| {
         value::decimal_micro(text.trim_end_matches("ms").trim_end()).map(|micro| micro / 1_000)
     });
-    let bounds = keys::THRESHOLD.keys.iter().filter(|key| fields.given(key.name).is_some()).count();
-    let absolutes = bounds - usize::from(fields.given("max_increase_ratio").is_some());
-    if bounds == 0 {
+    let decrease = fields.read_text("max_decrease_ratio", ratio);
+    let lowest = fields.read_text("min_absolute", value::decimal_micro);
+    let lowest_percent = fields.read_text("min_absolute_percent", |text| {
+        value::share(&format!("{}%", text.trim_end_matches('%')), 1_000_000, true)
+    });
+    let given: Vec<&str> =
+        keys::THRESHOLD.keys.iter().map(|key| key.name).filter(|key| fields.given(key).is_some()).collect();
+    if given.is_empty() {
         let known: Vec<_> = keys::THRESHOLD.keys.iter().map(|key| key.name).collect();
         let hint = format!("add one of: {}", known.join(", "));
         fields.context.problem(Code::MissingKey, fields.at, &fields.path, "nothing is bounded here", &hint);
         return None;
     }
-    if absolutes > 1 {
-        let message = "the value is bounded in two units";
-        fields.context.problem(Code::Conflict, fields.at, &fields.path, message, "keep one `max_absolute…`");
+    let of = |ends: &[&str]| given.iter().filter(|key| ends.iter().any(|end| key.contains(end))).count();
+    let conflict = |message: &str, hint: &str| {
+        fields.context.problem(Code::Conflict, fields.at, &fields.path, message, hint);
+    };
+    let lower = of(&["decrease", "min_"]);
+    if lower > 0 && lower < given.len() {
+        conflict(
+            "the value is bounded from above and from below",
+            "keep `max_increase…` or `max_decrease…`, and its absolute",
+        );
+    } else if of(&["absolute"]) > 1 {
+        conflict("the value is bounded in two units", "keep one `max_absolute…` or `min_absolute…`");
     }
-    Some(Threshold { increase_bp: increase, absolute_micro: absolute.or(percent), absolute_us: millis })
+    Some(Threshold {
+        increase_bp: increase,
+        absolute_micro: absolute.or(percent).or(lowest).or(lowest_percent),
+        absolute_us: millis,
+        decrease_bp: decrease,
+        is_lowest: lower > 0,
+    })
 }
 
 /// A ratio to the baseline in basis points: `2.0`, `1.5x`.

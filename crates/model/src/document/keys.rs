@@ -202,9 +202,8 @@ pub fn sections() -> Vec<&'static Section> {
     below(&SERVICE)
 }
 
-/// The same of a `CanaryConfig`.
-#[cfg(test)]
-pub(super) fn canary_sections() -> Vec<&'static Section> {
+/// The same of a `CanaryConfig`, and what a template has beside it.
+pub fn canary_sections() -> Vec<&'static Section> {
     let templates = below(&TEMPLATE);
     below(&CANARY_CONFIG).into_iter().chain(templates).collect()
 }

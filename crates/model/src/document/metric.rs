@@ -167,11 +167,7 @@ pub(super) fn base(
         Measure::QueryCounts | Measure::QueryValues { .. } => {
             MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..errors() }
         }
-        // A mean varies less than a quantile and more than a share: what is said of it counts.
-        Measure::QueryMoments => compared(11_000, 15_000),
-        Measure::QueryTypes => {
-            MetricPolicy { hold_above: Some(0), rollback_above: Some(CLIENT_ERRORS_RED_PPM), ..plain.clone() }
-        }
+        Measure::QueryMoments | Measure::QueryTypes => own(plain.clone()),
         Measure::QueryBuckets { .. } => {
             let latency = like(|measure| matches!(measure, Measure::Latency { .. }));
             MetricPolicy { name, measure, hold_above: None, rollback_above: None, required: true, ..latency }
@@ -192,6 +188,15 @@ pub(super) fn base(
         Measure::Restarts => MetricPolicy { hold_above: Some(10_000), ..plain },
         Measure::Cost => MetricPolicy { required: false, ..compared(12_000, 20_000) },
     }
+}
+
+/// What means and types of errors are before their owner says anything, whatever the profile.
+pub(super) fn own(plain: MetricPolicy) -> MetricPolicy {
+    if plain.measure == Measure::QueryMoments {
+        // A mean varies less than a quantile and more than a share: what is said of it counts.
+        return MetricPolicy { tolerance_bp: 11_000, red_bp: 15_000, ..plain };
+    }
+    MetricPolicy { hold_above: Some(0), rollback_above: Some(CLIENT_ERRORS_RED_PPM), ..plain }
 }
 
 /// The step at which the annex's preset begins with a metric; the first in every other strategy.
@@ -317,7 +322,7 @@ fn direction(fields: &Fields<'_, '_>, metric: &mut MetricPolicy) {
     }
 }
 
-fn mirrored(bp: u32) -> u32 {
+pub(super) fn mirrored(bp: u32) -> u32 {
     100_000_000 / bp.max(1)
 }
 

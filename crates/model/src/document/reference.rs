@@ -19,6 +19,50 @@ pub fn page() -> String {
     page
 }
 
+/// The page of a `CanaryConfig` as it stands in `docs/reference/canary-config.md`.
+pub fn canary_page() -> String {
+    let mut page = String::from(CANARY);
+    for section in keys::canary_sections() {
+        write_section(&mut page, section);
+    }
+    page
+}
+
+const CANARY: &str = "\
+# CanaryConfig
+
+<!-- Written from the table of keys in crates/model/src/document/keys/canary.rs; a test compares. -->
+
+Steps and metrics of a canary in a document of their own, which `analysis: {file, source}` of
+[taxiway.yaml](taxiway-yaml.md) names; `taxiway check` reads both. A metric asks in the words of a metric there: `query`,
+`bad` or `good` with `total`, also `by` type, `count` and `sum`, or `values`. Each kind of question can be bounded in its own
+way: `bad` by `max_…`, `good` by `max_decrease_ratio` and `min_…`, types by `max_absolute_percent` (any new one holds), means
+and values by either. What a metric of taxiway.yaml says beyond that (`slack`, `exclude`, `unit`, `endpoint`, `on_no_data`,
+an SLO's `objective`) stands there; both may be used together. A `query` may name another metric that is a `query` too.
+
+```yaml
+apiVersion: analysis/v1
+kind: CanaryConfig
+metadata: {name: shop}
+spec:
+  metrics:
+    - name: failed
+      bad: http_requests_total{status=~\"5..\"}
+      total: http_requests_total
+      threshold: {max_increase_ratio: 2.0}
+    - name: revenue
+      count: orders_total
+      sum: revenue_total
+      threshold: {max_decrease_ratio: 1.05}
+    - name: script_errors
+      bad: script_errors_total
+      by: type
+      total: sessions_total
+      threshold: {max_absolute_percent: 0.1}
+```
+
+";
+
 const INTRODUCTION: &str = "\
 # taxiway.yaml
 

@@ -16,6 +16,18 @@ pub fn schema() -> Value {
     root
 }
 
+/// The schema of a `CanaryConfig` as it stands in `docs/reference/canary-config.schema.json`.
+pub fn canary_text() -> String {
+    let sections = keys::canary_sections();
+    let (root, inner) = sections.split_first().expect("the document itself comes first");
+    let defs: Map<String, Value> = inner.iter().map(|section| (def(section), object(section))).collect();
+    let mut schema = object(root);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("CanaryConfig");
+    schema["$defs"] = Value::Object(defs);
+    serde_json::to_string_pretty(&schema).expect("a schema is plain data with string keys") + "\n"
+}
+
 /// The schema as it stands in `docs/reference/taxiway.schema.json`.
 pub fn text() -> String {
     serde_json::to_string_pretty(&schema()).expect("a schema is plain data with string keys") + "\n"

@@ -8,8 +8,8 @@ pub(super) use api::secret;
 use super::fields::Fields;
 use super::problem::Code;
 use crate::ids::MetricName;
-use crate::metrics::{Api, Influx, Path, Query, Selector, Shape, Source, TakeApart};
-use std::collections::BTreeMap;
+use crate::metrics::{Api, Influx, Path, Query, Selector, Shape, Source, TakeApart, Trouble};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The sources an analysis names, without queries.
 pub(super) fn named(fields: &Fields<'_, '_>) -> Vec<Source> {
@@ -140,13 +140,13 @@ pub(super) fn put(fields: &Fields<'_, '_>, sources: &mut [Source], promql: Optio
 const COUNTS: [&str; 3] = ["bad", "good", "total"];
 
 /// The key of what is counted of a share.
-fn part(fields: &Fields<'_, '_>) -> &'static str {
+pub(super) fn part(fields: &Fields<'_, '_>) -> &'static str {
     if fields.given("good").is_some() { "good" } else { "bad" }
 }
 
 /// What a metric asks of its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     Query,
     Counts,
     Value,
@@ -156,7 +156,7 @@ enum Asked {
 }
 
 /// None, with the problem noted, where it asks nothing that can be understood.
-fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
+pub(super) fn asked(fields: &Fields<'_, '_>) -> Option<Asked> {
     let given = |key| fields.given(key).is_some();
     let (counts, query, value) = (COUNTS.into_iter().any(given), given("query"), given("value"));
     if means::KEYS.into_iter().any(given) {
@@ -239,19 +239,13 @@ fn counter(
     promql: Option<&TakeApart<'_>>,
 ) -> Option<(String, String)> {
     let labels = source.canary.keys().chain(source.baseline.keys()).cloned().collect();
-    let queries = [(metric.clone(), text.clone())];
     let Some(promql) = promql else {
         let hint = "read the description by its path";
         fields.problem(Code::Conflict, key, "its PromQL was not taken apart", hint);
         return None;
     };
-    match promql(&queries, &labels).map(|mut all| all.pop().map(|query| query.shape)) {
-        Ok(Some(Shape::Scalar { expression, .. })) if !expression.contains('(') => Some((text, expression)),
-        Ok(_) => {
-            let hint = "write one like http_requests_total{status=~\"5..\"}, or use `query`";
-            fields.problem(Code::BadValue, key, "the selector of a counter is needed here", hint);
-            None
-        }
+    match selector((metric, &text), &labels, promql) {
+        Ok(found) => Some((text, found)),
         Err(troubles) => {
             for trouble in troubles {
                 fields.problem(Code::BadValue, key, &trouble.message, &trouble.hint);
@@ -259,6 +253,29 @@ fn counter(
             None
         }
     }
+}
+
+/// The selector of one counter, with the place for a side's labels.
+pub(super) fn selector(
+    (metric, text): (&MetricName, &str),
+    labels: &BTreeSet<String>,
+    promql: &TakeApart<'_>,
+) -> Result<String, Vec<Trouble>> {
+    let apart = promql(&[(metric.clone(), text.to_owned())], labels)?;
+    match apart.into_iter().next().map(|query| query.shape) {
+        Some(Shape::Scalar { expression, .. }) if !expression.contains('(') => Ok(expression),
+        _ => Err(vec![Trouble {
+            metric: metric.clone(),
+            message: "the selector of a counter is needed here".to_owned(),
+            hint: "write one like http_requests_total{status=~\"5..\"}, or use `query`".to_owned(),
+        }]),
+    }
+}
+
+/// What counts the values of a summary or a histogram of Prometheus, and what adds them up.
+pub(super) fn beside_values(text: &str) -> [String; 2] {
+    let (name, labels) = text.split_at(text.find('{').unwrap_or(text.len()));
+    ["_count", "_sum"].map(|end| format!("{}{end}{labels}", name.trim()))
 }
 
 /// `histogram_quantile(0.95, name{…})` of what is pushed over OTLP.
@@ -317,14 +334,27 @@ fn plain_text(fields: &Fields<'_, '_>, key: &str, source: &Source, asked: Asked)
 }
 
 /// What is wrong with a query that a `CanaryConfig` puts to a source as it is.
-pub(super) fn fault(source: &Source, text: &str) -> Option<(String, &'static str)> {
-    if !source.api.tells_apart(source) && !source.tells_apart(text) {
-        return Some((
-            "both sides would be asked the same".to_owned(),
-            "put `{version}` where the version stands",
-        ));
+pub(super) fn fault(source: &Source, shape: &Shape) -> Option<(String, String)> {
+    let asked = match shape {
+        Shape::Counts { .. } => Asked::Counts,
+        Shape::Types { .. } => Asked::Types,
+        Shape::Moments { .. } => Asked::Moments,
+        Shape::Values { .. } => Asked::Values,
+        Shape::Buckets { .. } | Shape::Scalar { .. } => Asked::Value,
+    };
+    let texts = shape.selectors("");
+    let by = if let Shape::Types { by, .. } = shape { by.as_str() } else { "" };
+    let first = texts.first().map_or("", String::as_str);
+    if let Err((message, hint)) = means::gives(&source.api, asked, first, by) {
+        return Some((message, hint));
     }
-    form(&source.api, Asked::Value, text).err()
+    texts.iter().find_map(|text| {
+        if !source.api.tells_apart(source) && !source.tells_apart(text) {
+            let message = "both sides would be asked the same".to_owned();
+            return Some((message, "put `{version}` where the version stands".to_owned()));
+        }
+        form(&source.api, asked, text).err().map(|(message, hint)| (message, hint.to_owned()))
+    })
 }
 
 /// Whether a query has the form its source understands, as far as that can be known.

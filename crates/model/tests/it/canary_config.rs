@@ -1,9 +1,12 @@
 //! A `CanaryConfig` is read as it is written, and what is wrong with one is said with its place.
 
+use std::collections::BTreeSet;
+
 use taxiway_model::document::canary_config::{CanaryConfig, read};
 use taxiway_model::document::{self, Code, Included, Problem};
-use taxiway_model::metrics::{Query, Shape};
-use taxiway_model::policy::Measure;
+use taxiway_model::ids::MetricName;
+use taxiway_model::metrics::{Query, Shape, Side, Trouble};
+use taxiway_model::policy::{Direction, Measure, MetricPolicy};
 use taxiway_model::service::ServiceSpec;
 
 const GIVEN: &str = include_str!("canary-analysis.yaml");
@@ -270,4 +273,123 @@ fn the_source_of_the_file_may_be_one_of_the_named_ones() {
     let read = service(GIVEN, &format!("analysis: {{file: canary.yaml, source: p, {one}}}\n"));
     let read = read.unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!((read.analysis.sources.len(), read.analysis.sources[0].queries.len()), (1, 3));
+}
+
+/// Stands in for the parser of PromQL: what has no brackets is a selector.
+fn promql(asked: &[(MetricName, String)], _: &BTreeSet<String>) -> Result<Vec<Query>, Vec<Trouble>> {
+    let query = |(metric, text): &(MetricName, String)| {
+        if text.contains("nonsense") {
+            let (message, hint) = ("not PromQL".to_owned(), String::new());
+            return Err(vec![Trouble { metric: metric.clone(), message, hint }]);
+        }
+        let shape = Shape::Scalar { expression: text.clone(), every_ms: 1, why: String::new() };
+        Ok(Query { metric: metric.clone(), text: text.clone(), shape })
+    };
+    asked.iter().map(query).collect()
+}
+
+const MORE: &str = "apiVersion: analysis/v1\nkind: CanaryConfig\nmetadata: {name: more}\nspec:\n  metrics:\n";
+
+/// A document with one metric.
+fn one(metric: &str) -> String {
+    format!("{MORE}    - name: m\n      {}\n", metric.replace("; ", "\n      "))
+}
+
+/// The metric's policy and what is asked of the canary, by this source.
+fn judged(metric: &str, source: &str) -> Result<(MetricPolicy, Vec<String>), String> {
+    let config = good(&one(metric));
+    let yaml = format!("{SERVICE}analysis: {{file: canary.yaml, source: {{{source}}}}}\n");
+    let named = document::named(yaml.as_bytes(), "/srv").expect("it names one");
+    let queries =
+        if named.is_promql { config.take_apart(&named.labels, &promql) } else { Ok(config.plain_queries()) };
+    let queries = queries.map_err(|troubles| troubles[0].message.clone())?;
+    let included = Included { config: &config, queries: &queries };
+    let service = document::read_with(yaml.as_bytes(), "/srv", Some(included), None);
+    let service = service.map_err(|problems| format!("{} {}", problems[0].message, problems[0].hint))?;
+    let (source, policy) = (&service.analysis.sources[0], &service.analysis.metrics[0]);
+    Ok((policy.clone(), source.questions(&queries[0].shape, Side::Canary, "v2")))
+}
+
+const PROMETHEUS: &str = "prometheus: {url: 'http://p'}";
+const JSON: &str = "json: {url: 'http://h/{version}'}";
+
+#[test]
+fn a_metric_asks_in_the_words_of_a_description() {
+    let of =
+        |metric: &str, source: &str| judged(metric, source).unwrap_or_else(|why| panic!("{metric}: {why}"));
+    let share =
+        "bad: errors{a=\"b\"}; total: requests; threshold: {max_increase_ratio: 2, max_absolute_percent: 3}";
+    let (policy, asked) = of(share, PROMETHEUS);
+    assert_eq!(asked, ["errors{a=\"b\"}", "requests"]);
+    assert_eq!((policy.measure, policy.red_bp), (Measure::QueryCounts, 20_000));
+    assert_eq!((policy.rollback_above, policy.hold_above), (Some(30_000), None));
+
+    let (policy, asked) = of(
+        "good: paid; total: carts; threshold: {max_decrease_ratio: 1.25, min_absolute_percent: 40}",
+        PROMETHEUS,
+    );
+    assert_eq!((asked.len(), policy.direction), (2, Direction::LowerIsWorse));
+    // A tenth lower is tolerated as a tenth higher is; at 1/1.25 of the baseline it is red.
+    assert_eq!((policy.tolerance_bp, policy.red_bp, policy.slack_ppm), (9_090, 8_000, 0));
+    assert_eq!((policy.rollback_below, policy.hold_below), (Some(400_000), None));
+
+    let (policy, asked) =
+        of("count: $.n; sum: $.s; sum_of_squares: $.q; threshold: {max_decrease_ratio: 1.05}", JSON);
+    assert_eq!(asked, ["$.n", "$.s", "$.q"]);
+    assert_eq!((policy.measure, policy.red_bp), (Measure::QueryMoments, 9_089));
+    let (policy, asked) = of("values: took; threshold: {max_increase_ratio: 1.5}", PROMETHEUS);
+    assert_eq!(asked, ["took_count", "took_sum"]);
+    assert_eq!((policy.tolerance_bp, policy.red_bp), (11_000, 15_000));
+
+    let by_type = "bad: errors; total: sessions; by: type; threshold: {max_absolute_percent: 0.2}";
+    let (policy, asked) = of(by_type, PROMETHEUS);
+    assert_eq!((asked.len(), policy.measure), (2, Measure::QueryTypes));
+    assert_eq!((policy.hold_above, policy.rollback_above), (Some(0), Some(2_000)));
+    assert!(!policy.is_compared());
+}
+
+#[test]
+fn what_makes_no_sense_is_said() {
+    let threshold = "; threshold: {max_increase_ratio: 2}";
+    for (metric, source, said) in [
+        (format!("good: a; total: b{threshold}"), PROMETHEUS, "fewer of them are worse"),
+        (
+            "bad: a; total: b; threshold: {min_absolute_percent: 1}".to_owned(),
+            PROMETHEUS,
+            "count `good` ones",
+        ),
+        (format!("bad: a; total: b; by: c{threshold}"), PROMETHEUS, "no counterpart in the baseline"),
+        (format!("bad: sum(a); total: b{threshold}"), PROMETHEUS, "the selector of a counter"),
+        (format!("bad: nonsense; total: b{threshold}"), PROMETHEUS, "not PromQL"),
+        (format!("values: $.a{threshold}"), JSON, "gives no single values"),
+        (format!("count: n; sum: s{threshold}"), "logs: {}", "have no sums"),
+        (
+            "bad: err; total: x; by: kind; threshold: {max_absolute_percent: 1}".to_owned(),
+            "logs: {}",
+            "no group `kind`",
+        ),
+        (format!("bad: a..b; total: $.t{threshold}"), JSON, "no path in JSON"),
+    ] {
+        let why = judged(&metric, source).expect_err(&metric);
+        assert!(why.contains(said), "{metric}: {why}");
+    }
+    for (metric, line, said) in [
+        (format!("for: 1s{threshold}"), 6, "nothing is asked here"),
+        (format!("bad: a{threshold}"), 7, "`total` is missing"),
+        (format!("query: a; count: b; sum: c{threshold}"), 8, "asks one thing"),
+        (
+            "query: a; threshold: {max_absolute: 1, min_absolute: 0.5}".to_owned(),
+            8,
+            "from above and from below",
+        ),
+        ("query: a; threshold: {min_absolute: 1, min_absolute_percent: 5}".to_owned(), 8, "in two units"),
+    ] {
+        let problem = first(&one(&metric));
+        assert!(problem.message.contains(said), "{metric}: {problem}");
+        assert_eq!(problem.line, line, "{metric}: {problem}");
+    }
+    let config = good(&one(&format!("bad: nonsense; total: b{threshold}")));
+    let problem =
+        config.query_problem(&one("bad: nonsense"), &config.metrics[0].name, "no", "").expect("it is known");
+    assert_eq!((problem.line, problem.path.as_str()), (7, "spec.metrics[0].bad"));
 }

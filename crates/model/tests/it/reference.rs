@@ -1,7 +1,7 @@
 //! The published reference says what the reader does: both come from one table.
 
 use std::path::Path;
-use taxiway_model::document::{keys, reference, schema};
+use taxiway_model::document::{canary_config, keys, reference, schema};
 
 /// Compares a published file with what it is written from; `TAXIWAY_BLESS=1` writes it.
 fn published(name: &str, text: &str) {
@@ -24,6 +24,15 @@ fn the_schema_is_the_tables() {
 #[test]
 fn the_page_is_the_tables() {
     published("taxiway-yaml.md", &reference::page());
+}
+
+#[test]
+fn the_canary_config_has_a_page_and_a_schema_and_its_example_is_right() {
+    published("canary-config.md", &reference::canary_page());
+    published("canary-config.schema.json", &schema::canary_text());
+    let page = reference::canary_page();
+    let example = page.split("```").nth(1).and_then(|text| text.strip_prefix("yaml\n")).expect("an example");
+    canary_config::read(example.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}"));
 }
 
 #[test]

@@ -69,11 +69,20 @@ pub(in crate::document) static CANARY_STEP: Section = Section {
 
 pub(in crate::document) static CANARY_METRIC: Section = Section {
     name: "canary metric",
-    doc: "A query and what its value may be.",
+    doc: "What is asked, in the words of a metric in `taxiway.yaml`, and what its value may be.",
     one_of: &[],
     keys: &[
         key("name", Kind::Name, Need::Required, "Its name; other queries may use it."),
-        key("query", Kind::Text, Need::Required, "PromQL; canary and baseline are told apart by labels."),
+        key("query", Kind::Text, Need::Optional, "PromQL; canary and baseline are told apart by labels."),
+        key("bad", Kind::Text, Need::Optional, "What counts the bad ones, in the source's language."),
+        key("good", Kind::Text, Need::Optional, "What counts the good ones, in place of `bad`."),
+        key("total", Kind::Text, Need::Optional, "What counts all of them."),
+        key("by", Kind::Text, Need::Optional, "Counts `bad` by type: the label that names it."),
+        key("value", Kind::Text, Need::Optional, "The same as `query`, of a source without PromQL."),
+        key("count", Kind::Text, Need::Optional, "Of a mean: what counts the values."),
+        key("sum", Kind::Text, Need::Optional, "Of a mean: the sum of the values."),
+        key("sum_of_squares", Kind::Text, Need::Optional, "Of a mean: the sum of their squares."),
+        key("values", Kind::Text, Need::Optional, "Of a mean: what gives single values."),
         key("threshold", Kind::Section(&THRESHOLD), Need::Required, "What its value may be."),
         key("from_step", Kind::Whole(1, 500), Need::Default("1"), "First step at which it counts, from 1."),
         key(
@@ -122,6 +131,19 @@ pub(in crate::document) static THRESHOLD: Section = Section {
             Kind::Text,
             Need::Optional,
             "The value in percent, of a query that is a share.",
+        ),
+        key(
+            "max_decrease_ratio",
+            Kind::Text,
+            Need::Optional,
+            "Where lower is worse: 2.0 says that the canary must not have half of the baseline or less.",
+        ),
+        key("min_absolute", Kind::Text, Need::Optional, "The value itself, where lower is worse."),
+        key(
+            "min_absolute_percent",
+            Kind::Text,
+            Need::Optional,
+            "The value in percent, where lower is worse.",
         ),
     ],
 };

@@ -1,6 +1,6 @@
 //! Metrics that are means (count, sum, sum of squares), and errors that are counted by their type.
 
-use super::{Asked, counter, part, plain_text};
+use super::{Asked, beside_values, counter, part, plain_text};
 use crate::document::fields::Fields;
 use crate::document::problem::Code;
 use crate::ids::MetricName;
@@ -60,7 +60,16 @@ pub(super) fn query(
     asked: Asked,
     promql: Option<&TakeApart<'_>>,
 ) -> Option<Query> {
-    if !gives(fields, source, asked) {
+    let key = match asked {
+        Asked::Moments => "sum",
+        Asked::Values => "values",
+        _ if matches!(source.api, Api::Logs { .. }) => "bad",
+        _ => "by",
+    };
+    let text = |key: &str| fields.given(key).and_then(|_| fields.text(key)).unwrap_or_default();
+    if let Err((message, hint)) = gives(&source.api, asked, &text(key), &text("by")) {
+        let code = if message.contains("no group") { Code::BadValue } else { Code::Conflict };
+        fields.problem(code, key, &message, &hint);
         return None;
     }
     let is_promql = matches!(source.api, Api::Prometheus { .. });
@@ -74,12 +83,10 @@ pub(super) fn query(
         Asked::Values if is_promql => {
             // A summary or a histogram counts its values and adds them up beside its series.
             let text = fields.text("values")?;
-            let beside = |end: &str| {
-                let (name, labels) = text.split_at(text.find('{').unwrap_or(text.len()));
-                let full = format!("{}{end}{labels}", name.trim());
+            let [count, sum] = beside_values(&text).map(|full| {
                 counter(fields, "values", full, (&metric, source), promql).map(|(_, selector)| selector)
-            };
-            let (count, sum) = (beside("_count")?, beside("_sum")?);
+            });
+            let (count, sum) = (count?, sum?);
             (text, Shape::Moments { count, sum, squares: None })
         }
         Asked::Values => {
@@ -103,49 +110,38 @@ pub(super) fn query(
     Some(Query { metric, text, shape })
 }
 
-/// Whether the source can give what is asked, and in the form it needs; otherwise noted.
-fn gives(fields: &Fields<'_, '_>, source: &Source, asked: Asked) -> bool {
-    let api = &source.api;
+/// Whether a source can give what is asked, and in the form it needs: `text` is its query, `by` what names a type.
+pub(super) fn gives(api: &Api, asked: Asked, text: &str, by: &str) -> Result<(), (String, String)> {
     let word = api.word();
-    let refused = |key: &str, message: String, hint: &str| {
-        fields.problem(Code::Conflict, key, &message, hint);
-        false
-    };
+    let refused = |message: String, hint: &str| Err((message, hint.to_owned()));
     match (asked, api) {
-        (Asked::Moments, Api::Logs { .. }) => {
-            let hint = "write values: took (?<value>[0-9.]+) ms";
-            refused("sum", "lines are counted, and have no sums".to_owned(), hint)
-        }
-        (Asked::Values, Api::Logs { .. }) => has_group(fields, "values", "value"),
+        (Asked::Moments, Api::Logs { .. }) => refused(
+            "lines are counted, and have no sums".to_owned(),
+            "write values: took (?<value>[0-9.]+) ms",
+        ),
+        (Asked::Values, Api::Logs { .. }) => has_group(text, "value"),
+        (Asked::Types, Api::Logs { .. }) => has_group(text, by),
         (Asked::Values, Api::Prometheus { .. } | Api::Otlp { .. } | Api::Csv { .. })
         | (
             Asked::Types,
             Api::Prometheus { .. } | Api::Otlp { .. } | Api::Json { .. } | Api::Command { .. },
-        ) => true,
+        ) => Ok(()),
         (Asked::Values, _) => {
-            let message = format!("{word} gives no single values");
-            refused("values", message, "write `count`, `sum` and `sum_of_squares`")
+            refused(format!("{word} gives no single values"), "write `count`, `sum` and `sum_of_squares`")
         }
-        (Asked::Types, Api::Logs { .. }) => {
-            let by = fields.text("by").unwrap_or_default();
-            has_group(fields, "bad", &by)
-        }
-        (Asked::Types, _) => {
-            let message = format!("{word} gives no types");
-            refused("by", message, "count sessions with new types there, with kind: client_errors")
-        }
-        _ => true,
+        (Asked::Types, _) => refused(
+            format!("{word} gives no types"),
+            "count sessions with new types there, with kind: client_errors",
+        ),
+        _ => Ok(()),
     }
 }
 
 /// Whether a pattern has the group that gives the number or the name.
-fn has_group(fields: &Fields<'_, '_>, key: &str, group: &str) -> bool {
-    let Some(text) = fields.text(key) else { return false };
-    let fits = ["<", "P<"].iter().any(|begin| text.contains(&format!("(?{begin}{group}>")));
-    if !fits {
-        let message = format!("the pattern has no group `{group}`");
-        let hint = format!("write one like (?<{group}>…) where it stands in the line");
-        fields.problem(Code::BadValue, key, &message, &hint);
+fn has_group(text: &str, group: &str) -> Result<(), (String, String)> {
+    if ["<", "P<"].iter().any(|begin| text.contains(&format!("(?{begin}{group}>"))) {
+        return Ok(());
     }
-    fits
+    let hint = format!("write one like (?<{group}>…) where it stands in the line");
+    Err((format!("the pattern has no group `{group}`"), hint))
 }
