@@ -229,21 +229,32 @@ impl Drawing {
     /// The drawing, with words for those who do not see it.
     pub(super) fn finish(mut self, title: &str, description: &str) -> String {
         self.labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut last = f64::MIN;
         let mut labels = std::mem::take(&mut self.labels);
-        for (y, _, _) in &mut labels {
-            *y = y.max(last + LABEL_GAP).max(TOP);
-            last = *y;
-        }
-        let over = (last - (HEIGHT - BOTTOM + 4.0)).max(0.0);
-        for (y, class, words) in labels {
-            self.text(&format!("label {class}"), WIDTH - RIGHT + 6.0, y - over + 4.0, &words);
+        let mut places: Vec<f64> = labels.iter().map(|(y, _, _)| *y).collect();
+        apart(&mut places);
+        for ((_, class, words), y) in labels.drain(..).zip(places) {
+            self.text(&format!("label {class}"), WIDTH - RIGHT + 6.0, y + 4.0, &words);
         }
         let (title, description) = (escape(title), escape(description));
         let body = self.body;
         format!(
             "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title><desc>{description}</desc>{body}</svg>"
         )
+    }
+}
+
+/// Moves labels, in their order from the top, so far apart that all can be read, and no further: one
+/// with room around it stays beside what it names.
+fn apart(places: &mut [f64]) {
+    let mut above = f64::MIN;
+    for y in places.iter_mut() {
+        *y = y.max(above + LABEL_GAP).max(TOP);
+        above = *y;
+    }
+    let mut below = HEIGHT - BOTTOM + 4.0 + LABEL_GAP;
+    for y in places.iter_mut().rev() {
+        *y = y.min(below - LABEL_GAP);
+        below = *y;
     }
 }
 
@@ -259,4 +270,20 @@ fn path(points: &[(f64, f64)]) -> String {
 /// Points as stairs: each height holds until the next place.
 pub(super) fn stairs(spans: &[(f64, f64, f64)]) -> Vec<(f64, f64)> {
     spans.iter().flat_map(|(from, to, y)| [(*from, *y), (*to, *y)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_with_room_stays_beside_its_line() {
+        let bottom = HEIGHT - BOTTOM;
+        let mut places = [60.0, bottom, bottom];
+        apart(&mut places);
+        assert_eq!(places, [60.0, bottom + 4.0 - LABEL_GAP, bottom + 4.0]);
+        let mut places = [TOP - 9.0, TOP, 100.0];
+        apart(&mut places);
+        assert_eq!(places, [TOP, TOP + LABEL_GAP, 100.0]);
+    }
 }
