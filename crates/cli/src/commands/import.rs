@@ -55,7 +55,27 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<Exit, CliError> {
     for left in &imported.left {
         output::say(left);
     }
+    let open = imported.config.as_deref().map(open_arguments).unwrap_or_default();
+    if !open.is_empty() {
+        output::say(&format!(
+            "warning: without a value: {}; until they have one, these queries select nothing\n  next: give each \
+             with --with NAME=VALUE, or write it into the file",
+            open.join(", ")
+        ));
+    }
     Ok(Exit::Done)
+}
+
+/// Arguments that still stand in queries, each once.
+fn open_arguments(config: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for part in config.split("{{").skip(1) {
+        let name = part.split("}}").next().unwrap_or_default().trim().to_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn imported(args: &Args) -> Result<Imported, CliError> {

@@ -43,6 +43,20 @@ fn what_is_imported_is_right() {
 }
 
 #[test]
+fn an_argument_without_a_value_is_told_where_it_is_seen() {
+    let bed = Bed::new("");
+    let query = "sum(rate(requests{app=\"{{args.app}}\",code!~\"5..\"}[1m])) / sum(rate(requests{app=\"{{args.app}}\"}[1m]))";
+    let template = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisTemplate\nmetadata: {{name: rate}}\nspec:\n  args: [{{name: app}}]\n  metrics:\n  - name: rate\n    successCondition: result[0] >= 0.95\n    provider:\n      prometheus:\n        address: http://prometheus:9090\n        query: '{query}'\n"
+    );
+    std::fs::write(bed.folder().join("argo.yaml"), template).unwrap();
+    let said = bed.ok(&["import", "argo.yaml"]);
+    assert!(said.err.contains("warning: without a value: args.app;"), "{said:?}");
+    let said = bed.ok(&["import", "argo.yaml", "--with", "app=shop"]);
+    assert!(!said.err.contains("without a value") && said.out.contains("shop"), "{said:?}");
+}
+
+#[test]
 fn what_cannot_be_imported_says_where() {
     let bed = Bed::new("");
     let refused = |name: &str, text: &str, part: &str| {
