@@ -291,24 +291,52 @@ fn a_fresh_baseline_is_told_apart_by_group_and_its_ranges_are_judged_again() {
     bed.ok(&["replay"]);
 }
 
+/// Counters and a mean by their names, without PromQL.
+const NAMED: &str = "apiVersion: analysis/v1
+kind: CanaryConfig
+metadata: {name: named}
+spec:
+  metrics:
+    - name: failed
+      bad: http_requests_total{status=~\"5..\"}
+      total: http_requests_total
+      threshold: {max_increase_ratio: 2.0}
+    - name: took
+      values: http_request_duration_seconds
+      threshold: {max_increase_ratio: 2.0}
+";
+
 /// What Prometheus has kept of a release, judged from another shell by the same document.
 fn judged_again(scraped: &Scraped) {
     let bed = &scraped.bed;
     let url = &scraped.prometheus.url;
+    // The given metrics, and in a document of their own counters and a mean as they are named.
     std::fs::write(bed.folder().join("again.yaml"), metrics_only()).unwrap();
-    let at = ["--prometheus", url, "--analysis", "again.yaml", "--from", "-10m", "--step", "1s"];
-    let judge = |canary: &str, more: &[&str]| {
+    std::fs::write(bed.folder().join("named.yaml"), NAMED).unwrap();
+    let of_file = |file: &str, canary: &str, more: &[&str]| {
+        let at = ["--prometheus", url, "--analysis", file, "--from", "-10m", "--step", "1s"];
         let sides = ["--canary", canary, "--baseline", "version=v1", "--baseline", "group=fresh"];
         bed.run(&[&["judge"][..], &at, &sides, more].concat())
     };
-    let said = judge("v4", &["--format", "json"]);
-    assert_eq!(said.code, 5, "{said:?}");
-    let json = said.json();
-    let metrics = json["metrics"].as_array().unwrap();
-    let mut names: Vec<&str> = metrics.iter().filter_map(|one| one["finding"]["metric"].as_str()).collect();
-    // The worst comes first.
-    names.sort_unstable();
-    assert_eq!(names, ["error_rate", "latency_p95", "slo_burn_rate"], "{json:#}");
+    let judge = |canary: &str, more: &[&str]| of_file("again.yaml", canary, more);
+    for (file, names) in [
+        ("again.yaml", &["error_rate", "latency_p95", "slo_burn_rate"][..]),
+        ("named.yaml", &["failed", "took"]),
+    ] {
+        let mut said = of_file(file, "v4", &["--format", "json"]);
+        // Of a range only what a counter gains within it counts, so it says as much some seconds later.
+        eventually("the ranges of v4 say what the release was held for", || {
+            said = of_file(file, "v4", &["--format", "json"]);
+            said.code == 5
+        });
+        let json = said.json();
+        let all = json["metrics"].as_array().unwrap();
+        let mut found: Vec<_> = all.iter().filter_map(|one| one["finding"]["metric"].as_str()).collect();
+        // The worst comes first.
+        found.sort_unstable();
+        assert_eq!(found, names, "{json:#}");
+        assert!(!json["sentence"].as_str().unwrap().starts_with("took"), "{json:#}");
+    }
     let healthy = judge("v2", &[]);
     assert_ne!(healthy.code, 5, "{healthy:?}");
     let nobody = judge("v9", &[]);
