@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_cannot_be_right_leaves_no_trace() {
+        let mut buckets = Buckets::new(BEGAN);
+        let of = |bad: f64| {
+            [(C, 1, vec![(1_000.0, 10.0)]), (C, 0, vec![(1_000.0, bad)]), (B, 1, vec![(1_000.0, 9.0)])]
+        };
+        let mut take = |bad: f64| {
+            let given = of(bad);
+            let series: Vec<Given<'_>> =
+                given.iter().map(|(side, part, all)| (*side, *part, &all[..])).collect();
+            buckets.take(&counts(), true, 0.0, &points(1_010.0, &series))
+        };
+        assert!(matches!(take(500.0), Outcome::Unusable(why) if why.contains("more than `total`")));
+        assert_eq!(tallies(&take(1.0)), [(10, 1), (9, 0)]);
+    }
+
+    #[test]
     fn values_are_of_one_moment_on_both_sides() {
         let mut buckets = Buckets::new(BEGAN);
         let mut take = |now_s, series: &[_]| buckets.take(&scalar(), true, 0.0, &points(now_s, series));

@@ -23,6 +23,9 @@ const SKEW_SHARE: f64 = 0.01;
 /// What is said of a share that is none.
 const NO_SHARE: &str = "the query counts more bad ones than there are: it is not a share";
 
+/// Side, part, labels and value.
+type Series = (usize, usize, BTreeMap<String, String>, f64);
+
 /// The counting of one metric.
 #[derive(Debug)]
 pub(super) struct Count {
@@ -129,23 +132,7 @@ impl Count {
                 side.means.take(parts, side.begun || side.was_empty)?;
             }
         } else {
-            let fresh: Vec<_> = fresh
-                .into_iter()
-                .map(|(side, part, labels, value)| (side, part, key(&labels), labels, value))
-                .collect();
-            if let Shape::Counts { .. } = shape {
-                // One that cannot be right leaves no trace: what it said would count for ever.
-                let mut after = self.sides.each_ref().map(|side| side.counted);
-                for (side, part, key, _, value) in &fresh {
-                    after[*side][*part] += self.sides[*side].more(*part, key, *value);
-                }
-                if after.into_iter().any(is_no_share) {
-                    return Err(NO_SHARE.to_owned());
-                }
-            }
-            for (side, part, key, labels, value) in fresh {
-                self.sides[side].count(shape, part, key, &labels, value)?;
-            }
+            self.counters(shape, fresh)?;
         }
         for side in &seen {
             let side = &mut self.sides[*side];
@@ -159,6 +146,29 @@ impl Count {
             }
         }
         Ok(seen)
+    }
+
+    /// Takes in counters: side, part, labels and value of each.
+    fn counters(&mut self, shape: &Shape, fresh: Vec<Series>) -> Result<(), String> {
+        let named = fresh.into_iter().map(|(side, part, labels, value)| {
+            let key = key(&labels);
+            (side, part, labels, key, value)
+        });
+        let fresh: Vec<_> = named.collect();
+        if let Shape::Counts { .. } = shape {
+            // An answer that cannot be right leaves no trace: what it said would count for ever.
+            let mut after = self.sides.each_ref().map(|side| side.counted);
+            for (side, part, _, key, value) in &fresh {
+                after[*side][*part] += self.sides[*side].more(*part, key, *value);
+            }
+            if after.into_iter().any(is_no_share) {
+                return Err(NO_SHARE.to_owned());
+            }
+        }
+        for (side, part, labels, key, value) in fresh {
+            self.sides[side].count(shape, part, key, &labels, value)?;
+        }
+        Ok(())
     }
 
     fn outcome(&self, shape: &Shape, two_sides: bool, at_s: Option<f64>) -> Outcome {
@@ -327,6 +337,29 @@ mod tests {
         assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(40, 0), (5, 0)]);
         let gone = count.take(&counts(), true, vector(&[("baseline.1", "a", 20.0)]));
         assert_eq!(gone, Outcome::Unusable("the series of the canary are gone".to_owned()));
+    }
+
+    #[test]
+    fn what_was_counted_before_us_is_not_new_when_it_comes_up_late() {
+        let mut count = Count::new([false; 2]);
+        count.take(&counts(), true, vector(&[("baseline.1", "a", 10.0)]));
+        let both = [("canary.1", "a", 40.0), ("baseline.1", "a", 15.0)];
+        assert_eq!(tallies(&count.take(&counts(), true, vector(&both))), [(0, 0), (5, 0)]);
+        let more = [("canary.1", "a", 43.0), ("baseline.1", "a", 15.0)];
+        assert_eq!(tallies(&count.take(&counts(), true, vector(&more))), [(3, 0), (5, 0)]);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_right_leaves_no_trace() {
+        let mut count = Count::new([true; 2]);
+        let of = |canary: f64, bad: f64| {
+            let all = [("canary.1", "a", canary), ("canary.0", "a", bad), ("baseline.1", "a", canary)];
+            vector(&all)
+        };
+        count.take(&counts(), true, of(100.0, 1.0));
+        let odd = count.take(&counts(), true, of(110.0, 900.0));
+        assert!(matches!(odd, Outcome::Unusable(why) if why.contains("not a share")));
+        assert_eq!(tallies(&count.take(&counts(), true, of(120.0, 2.0))), [(20, 1), (20, 0)]);
     }
 
     #[test]

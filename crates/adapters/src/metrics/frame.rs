@@ -238,3 +238,59 @@ fn complete_s(edge: Option<(f64, f64)>, newest_s: Option<f64>) -> Option<f64> {
         (None, newest_s) => newest_s,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::{Points, Series};
+    use super::*;
+    use taxiway_model::metrics::{Api, Outputs, Shape};
+
+    /// Sums in buckets of ten seconds that are complete after five, asked for every ten.
+    fn order() -> Order {
+        let shape = Shape::Counts { bad: "b".into(), total: "t".into(), scale_micro: 1_000_000 };
+        let metric = MetricName::new("m").expect("a name");
+        let source = Source {
+            name: "sums".into(),
+            api: Api::Csv { path: "{side}.csv".into() },
+            interval_ms: 10_000,
+            timeout_ms: 1_000,
+            bucket_ms: 10_000,
+            delay_ms: 5_000,
+            canary: BTreeMap::new(),
+            baseline: BTreeMap::new(),
+            queries: vec![Query { metric, text: "b / t".into(), shape }],
+        };
+        let (canary, baseline) = ("v2".to_owned(), Some("v1".to_owned()));
+        Order { sources: vec![source], canary, baseline, outputs: Outputs::default(), unheard: [].into() }
+    }
+
+    fn frame(now_s: f64) -> Frame {
+        let order = order();
+        Frame::new(Arc::new(order.sources[0].clone()), &order, 1, now_s)
+    }
+
+    fn answered(now_s: f64, newest_s: f64) -> Answers {
+        let series = Side::BOTH.map(|side| Series { side, part: 1, points: vec![(newest_s, 5.0)] });
+        let points = Points { now_s, bucket_s: 10.0, series: series.into() };
+        vec![(order().sources[0].queries[0].clone(), Ok(Answer::Buckets(points)))]
+    }
+
+    #[test]
+    fn sums_are_measured_up_to_the_end_of_their_last_whole_bucket() {
+        let mut frame = frame(1_000.0);
+        for (now_s, newest_s, measured_s) in [(1_018.0, 1_000.0, 1_010), (1_044.0, 1_010.0, 1_030)] {
+            frame.take(answered(now_s, newest_s), now_s, now_s);
+            let measured: Vec<_> = frame.reading().measured.values().map(|at| at.0 / 1_000_000).collect();
+            assert_eq!(measured, [measured_s]);
+        }
+    }
+
+    #[test]
+    fn a_clock_of_ours_that_is_set_back_leaves_what_is_asked_for_where_it_was() {
+        let mut frame = frame(10_000.0);
+        frame.take(answered(10_018.0, 10_000.0), 10_018.0, 10_018.0);
+        // An hour back: the source goes on as it did.
+        frame.take(answered(10_028.0, 10_010.0), 6_428.0, 6_428.0);
+        assert_eq!(frame.span_s(6_438.0), [9_980.0, 10_038.0]);
+    }
+}
