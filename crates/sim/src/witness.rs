@@ -82,13 +82,13 @@ impl Witness {
     }
 
     /// A source of metrics was asked.
-    pub(crate) fn asked(&mut self, now_ms: u64, round: Round) {
+    pub(crate) fn asked(&mut self, now_ms: u64, round: &Round) {
         if let Some(why) = &round.refused {
             let detail = format!("a good answer was refused: {why}");
             self.breaks(Invariant::ErrorIsNoResult, now_ms, detail);
         }
         if let Some(hearing) = &mut self.hearing {
-            hearing.asked(now_ms, &round);
+            hearing.asked(now_ms, round);
         }
     }
 

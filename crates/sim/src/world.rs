@@ -173,7 +173,7 @@ impl Inner {
         let rounds = source.advance(self.now_ms, self.wall);
         self.witness.seen(source.seen());
         for round in rounds {
-            self.witness.asked(self.now_ms, round);
+            self.witness.asked(self.now_ms, &round);
         }
     }
 
