@@ -158,7 +158,9 @@ pub(super) fn suffices(
         Verdict::Hold => return flight.accepted.is_some_and(|taken| taken.step == index),
         Verdict::InsufficientData | Verdict::Rollback => {}
     }
-    let wait = judgement.findings.iter().filter_map(|finding| finding.wait_ms).max();
+    // Unknown where one of those that lack evidence gathers none.
+    let lacking = judgement.findings.iter().filter(|finding| finding.verdict == Verdict::InsufficientData);
+    let wait = lacking.map(|finding| finding.wait_ms).try_fold(0, |longest, wait| Some(longest.max(wait?)));
     draft.wait(WaitingOn::Evidence { sentence: judgement.sentence.clone(), left_ms: wait });
     if flight.extended == 0 {
         draft.events.push(Event::StepExtended { step: index });
