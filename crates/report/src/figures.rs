@@ -1,19 +1,7 @@
 //! Integers as people read them on a page.
 
+pub use taxiway_model::counts::thousands;
 use taxiway_model::time::ForPeople;
-
-/// `1234567` as `1,234,567`.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
 
 /// A share of so many: `3.2%`, `0.012%`, `0%`; `none` of nothing.
 pub fn share(part: u64, of: u64) -> String {

@@ -1,12 +1,13 @@
 //! Error rates: counts of failed requests on both sides.
 
-use super::finding::{self, Figures, Rule, Tests, percent, times};
+use super::finding::{self, Figures, Rule, Tests, part, percent, times};
 use super::noise::Capped;
 use super::prior::Prior;
 use super::ratio::Ratio;
 use super::sides::Strata;
 use super::trailing::Trailing;
 use super::{Question, band};
+use taxiway_model::counts::thousands;
 use taxiway_model::evidence::Classes;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Profile};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
@@ -280,15 +281,7 @@ impl Evidence {
 
     fn said(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
         let (canary, baseline) = (self.paired.canary, self.paired.baseline);
-        let rates = format!(
-            "canary {} ({} of {}) against baseline {} ({} of {})",
-            percent(canary.bad, canary.total),
-            canary.bad,
-            canary.total,
-            percent(baseline.bad, baseline.total),
-            baseline.bad,
-            baseline.total
-        );
+        let rates = format!("canary {} against baseline {}", part(canary), part(baseline));
         let band = |ppm: Option<u64>| percent(ppm.unwrap_or_default(), 1_000_000);
         match rule {
             Rule::OverRollbackBand => format!(
@@ -296,19 +289,9 @@ impl Evidence {
                 percent(self.canary.bad, self.canary.total),
                 band(metric.rollback_above)
             ),
-            Rule::RedShown | Rule::ShownBeyondRed => {
-                format!("shown to be worse, beyond {}: {rates}", times((self.bounds[1] * 1e4) as u32))
+            Rule::Shown(shown) => {
+                shown.sentence("worse", self.bounds.map(|bound| (bound * 1e4) as u32), &rates)
             }
-            Rule::ShownStrict => format!("shown to be worse than tolerated: {rates}"),
-            Rule::ShownForPerson => format!(
-                "shown to be worse than {}, for a person to decide since it is not to go back by itself: {rates}",
-                times(metric.tolerance_bp)
-            ),
-            Rule::ShownWithinRed => format!(
-                "shown to be worse than {} but not beyond {}: {rates}",
-                times((self.bounds[0] * 1e4) as u32),
-                times((self.bounds[1] * 1e4) as u32)
-            ),
             Rule::BothOverHoldBand => {
                 format!("the baseline fails too, both above {}: {rates}", band(metric.hold_above))
             }
@@ -320,15 +303,13 @@ impl Evidence {
             Rule::Well => match question.exclude_bp {
                 Some(bp) => format!("{} worse is excluded: {rates}", times(bp)),
                 None if self.canary.total == 0 => "no request yet".to_owned(),
-                None if self.paired.baseline.total == 0 => format!(
-                    "no live baseline, absolute bands only: {} ({} of {})",
-                    percent(self.canary.bad, self.canary.total),
-                    self.canary.bad,
-                    self.canary.total
-                ),
+                None if self.paired.baseline.total == 0 => {
+                    format!("no live baseline, absolute bands only: {}", part(self.canary))
+                }
                 None => format!(
                     "now {} of {} failed; against the baseline it was {rates}",
-                    self.canary.bad, self.canary.total
+                    thousands(self.canary.bad),
+                    thousands(self.canary.total)
                 ),
             },
         }

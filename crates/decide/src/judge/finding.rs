@@ -1,7 +1,9 @@
 //! From evidence to a metric's verdict: the rules that both kinds of metric share (annex: Verdicts).
 
+use taxiway_model::counts::thousands;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, NOT_COMPARED_BP, Profile};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
+use taxiway_stats::Arm;
 
 /// What the tests of a metric say, before the rules.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,15 +35,24 @@ pub(super) struct Tests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     OverRollbackBand,
-    ShownBeyondRed,
-    RedShown,
-    ShownStrict,
-    ShownForPerson,
-    ShownWithinRed,
+    /// Worse than tolerated.
+    Shown(Shown),
     BothOverHoldBand,
     OverHoldBand,
     NotExcluded,
     Well,
+}
+
+/// How far beyond what is tolerated, and what that leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Red is shown, or estimated where the tolerance is shown.
+    BeyondRed,
+    WithinRed,
+    /// Under `strict` whatever is shown goes back.
+    Strict,
+    /// A metric without red never goes back by itself.
+    ForPerson,
 }
 
 impl Tests {
@@ -54,15 +65,13 @@ impl Tests {
         if self.over_rollback {
             Rule::OverRollbackBand
         } else if self.shown() && metric.red_bp == NOT_COMPARED_BP {
-            Rule::ShownForPerson
-        } else if self.shown() && self.red >= self.against_needed {
-            Rule::RedShown
-        } else if self.shown() && self.estimate_red {
-            Rule::ShownBeyondRed
+            Rule::Shown(Shown::ForPerson)
+        } else if self.shown() && (self.red >= self.against_needed || self.estimate_red) {
+            Rule::Shown(Shown::BeyondRed)
         } else if self.shown() && profile == Profile::Strict {
-            Rule::ShownStrict
+            Rule::Shown(Shown::Strict)
         } else if self.shown() {
-            Rule::ShownWithinRed
+            Rule::Shown(Shown::WithinRed)
         } else if self.over_hold && self.baseline_over {
             Rule::BothOverHoldBand
         } else if self.over_hold {
@@ -76,30 +85,16 @@ impl Tests {
 }
 
 impl Rule {
-    /// Whether it rests on evidence that the canary is worse than tolerated.
-    pub(super) fn is_shown(self) -> bool {
-        matches!(
-            self,
-            Self::ShownBeyondRed
-                | Self::RedShown
-                | Self::ShownStrict
-                | Self::ShownForPerson
-                | Self::ShownWithinRed
-        )
-    }
-
     pub(super) fn state(self) -> FindingState {
         if self == Self::BothOverHoldBand { FindingState::BaselineFails } else { FindingState::Judged }
     }
 
     pub(super) fn verdict(self) -> Verdict {
         match self {
-            Self::OverRollbackBand | Self::ShownBeyondRed | Self::RedShown | Self::ShownStrict => {
-                Verdict::Rollback
-            }
-            Self::ShownForPerson | Self::ShownWithinRed | Self::BothOverHoldBand | Self::OverHoldBand => {
-                Verdict::Hold
-            }
+            Self::OverRollbackBand | Self::Shown(Shown::BeyondRed | Shown::Strict) => Verdict::Rollback,
+            Self::Shown(Shown::ForPerson | Shown::WithinRed)
+            | Self::BothOverHoldBand
+            | Self::OverHoldBand => Verdict::Hold,
             Self::NotExcluded => Verdict::InsufficientData,
             Self::Well => Verdict::Proceed,
         }
@@ -110,6 +105,24 @@ impl Rule {
     /// Whether it speaks of a comparison with the baseline.
     pub(super) fn is_relative(self) -> bool {
         !matches!(self, Self::OverRollbackBand | Self::BothOverHoldBand | Self::OverHoldBand)
+    }
+}
+
+impl Shown {
+    /// The finding in a sentence: what is shown, `worse` than which of the ratios `[tolerated, red]` (basis points), and the
+    /// figures.
+    pub(super) fn sentence(self, worse: &str, ratios_bp: [u32; 2], figures: &str) -> String {
+        let [tolerated, red] = ratios_bp.map(times);
+        match self {
+            Self::BeyondRed => format!("shown to be {worse}, beyond {red}: {figures}"),
+            Self::WithinRed => {
+                format!("shown to be {worse} than {tolerated} but not beyond {red}: {figures}")
+            }
+            Self::Strict => format!("shown to be {worse} than tolerated: {figures}"),
+            Self::ForPerson => format!(
+                "shown to be {worse} than {tolerated}, for a person to decide since it is not to go back by itself: {figures}"
+            ),
+        }
     }
 }
 
@@ -200,6 +213,11 @@ pub(super) fn wait_ms(have: Option<f64>, need: f64, judged_ms: u64) -> Option<u6
         return Some(0);
     }
     (have > 0.2 && judged_ms > 0).then(|| libm::ceil(judged_ms as f64 * (need - have) / have) as u64)
+}
+
+/// A part of the requests as people read it: `0.42% (42 of 10,000)`.
+pub(super) fn part(arm: Arm) -> String {
+    format!("{} ({} of {})", percent(arm.bad, arm.total), thousands(arm.bad), thousands(arm.total))
 }
 
 /// A share as people read it: `0.42%`, `12%`.

@@ -270,7 +270,7 @@ impl Evidence {
             format!("p{} canary {} against baseline {}", q * 100.0, ms(&paired[0]), ms(&paired[1]))
         };
         let from = QUANTILES[self.tolerance.test.likeliest_from(&self.tolerance.state)];
-        if rule.is_shown() && from > q { format!("{}, {}", of(from), of(q)) } else { of(q) }
+        if matches!(rule, Rule::Shown(_)) && from > q { format!("{}, {}", of(from), of(q)) } else { of(q) }
     }
 
     fn sentence(
@@ -289,19 +289,7 @@ impl Evidence {
             Rule::OverRollbackBand => {
                 format!("canary {} is above the limit of {}", ms(canary), band(metric.rollback_above))
             }
-            Rule::RedShown | Rule::ShownBeyondRed => {
-                format!("shown to be slower, beyond {}: {values}", times(metric.red_bp))
-            }
-            Rule::ShownStrict => format!("shown to be slower than tolerated: {values}"),
-            Rule::ShownForPerson => format!(
-                "shown to be slower than {}, for a person to decide since it is not to go back by itself: {values}",
-                times(metric.tolerance_bp)
-            ),
-            Rule::ShownWithinRed => format!(
-                "shown to be slower than {} but not beyond {}: {values}",
-                times(metric.tolerance_bp),
-                times(metric.red_bp)
-            ),
+            Rule::Shown(shown) => shown.sentence("slower", [metric.tolerance_bp, metric.red_bp], &values),
             Rule::BothOverHoldBand => {
                 format!("the baseline is slow too, both above {}: {values}", band(metric.hold_above))
             }

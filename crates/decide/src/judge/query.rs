@@ -8,7 +8,7 @@ mod limit;
 mod values;
 
 use super::Question;
-use super::finding::{self, milli, percent, times};
+use super::finding::{self, milli, times};
 use super::{errors, latency};
 use limit::Limit;
 use taxiway_model::counts::{Counts, Histogram};
@@ -123,7 +123,7 @@ impl Evidence {
         let multiple_bp = question.exclude_bp.unwrap_or(last);
         let against = limit.ln_evidence();
         let Tally { total, bad } = self.seen[0];
-        let shown = format!("{} ({bad} of {total})", percent(bad, total));
+        let shown = finding::part(Arm { total, bad });
         let bound = limit.words(metric);
         let (verdict, sentence) = if against >= needed {
             let verdict = if metric.rollback_above.is_some() { Verdict::Rollback } else { Verdict::Hold };

@@ -68,9 +68,9 @@ fn errors_go_back_on_a_small_share() {
     split v1 | v2 10%
     verdict HOLD
     verdict ROLLBACK
-    back (Verdict): error_rate: shown to be worse, beyond 2x: canary 20% (40 of 200) against baseline 0.06% (1 of 1800)
+    back (Verdict): error_rate: shown to be worse, beyond 2x: canary 20% (40 of 200) against baseline 0.06% (1 of 1,800)
     split v1 | - 0%
-    ended RolledBack: error_rate: shown to be worse, beyond 2x: canary 20% (40 of 200) against baseline 0.06% (1 of 1800)
+    ended RolledBack: error_rate: shown to be worse, beyond 2x: canary 20% (40 of 200) against baseline 0.06% (1 of 1,800)
     instances v1x2
     -> nothing to do
     ");
@@ -119,10 +119,10 @@ fn worse_than_tolerated_but_not_red_holds_and_then_goes_back() {
     verdict INSUFFICIENT_DATA
     verdict INSUFFICIENT_DATA
     verdict HOLD
-    hold Verdict: error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.39% (345 of 5400) against baseline 4.00% (1944 of 48600)
-    back (Verdict): error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.40% (550 of 8600) against baseline 4.00% (3096 of 77400) for the whole step again
+    hold Verdict: error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.39% (345 of 5,400) against baseline 4.00% (1,944 of 48,600)
+    back (Verdict): error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.40% (550 of 8,600) against baseline 4.00% (3,096 of 77,400) for the whole step again
     split v1 | - 0%
-    ended RolledBack: error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.40% (550 of 8600) against baseline 4.00% (3096 of 77400) for the whole step again
+    ended RolledBack: error_rate: shown to be worse than 1.1x but not beyond 2x: canary 6.40% (550 of 8,600) against baseline 4.00% (3,096 of 77,400) for the whole step again
     instances v1x2
     -> nothing to do
     ");
@@ -143,8 +143,8 @@ fn an_outage_of_both_sides_holds_for_a_person() {
     split v1 | v2 10%
     verdict HOLD
     verdict HOLD
-    hold Baseline: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400)
-    -> waiting for a person: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1600) against baseline 30% (4320 of 14400) (it goes on by itself when the baseline recovers; taxiway resume, promote or abort)
+    hold Baseline: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1,600) against baseline 30% (4,320 of 14,400)
+    -> waiting for a person: error_rate: the baseline fails too, both above 1.00%: canary 30% (480 of 1,600) against baseline 30% (4,320 of 14,400) (it goes on by itself when the baseline recovers; taxiway resume, promote or abort)
     ");
     world.ask(&Command::Abort).unwrap();
     world.wait(2);

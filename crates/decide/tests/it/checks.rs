@@ -64,7 +64,7 @@ fn a_failing_check_after_a_step_holds_and_runs_again_when_resumed() {
     world.wait(1);
     insta::assert_snapshot!(world.told(), @"
     hold Check ended
-    -> error_rate: 2x worse is not excluded yet: canary 0.10% (4 of 4100) against baseline 0.10% (36 of 36900) (about 7s at this traffic)
+    -> error_rate: 2x worse is not excluded yet: canary 0.10% (4 of 4,100) against baseline 0.10% (36 of 36,900) (about 7s at this traffic)
     ");
 }
 

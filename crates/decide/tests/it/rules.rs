@@ -78,8 +78,8 @@ fn a_metric_that_must_not_go_back_holds_for_a_person() {
     verdict INSUFFICIENT_DATA
     verdict HOLD
     verdict HOLD
-    hold Verdict: error_rate: shown to be worse than 1.1x, for a person to decide since it is not to go back by itself: canary 30% (510 of 1700) against baseline 0.40% (61 of 15300)
-    -> waiting for a person: error_rate: shown to be worse than 1.1x, for a person to decide since it is not to go back by itself: canary 30% (510 of 1700) against baseline 0.40% (61 of 15300) (taxiway resume, promote or abort)
+    hold Verdict: error_rate: shown to be worse than 1.1x, for a person to decide since it is not to go back by itself: canary 30% (510 of 1,700) against baseline 0.40% (61 of 15,300)
+    -> waiting for a person: error_rate: shown to be worse than 1.1x, for a person to decide since it is not to go back by itself: canary 30% (510 of 1,700) against baseline 0.40% (61 of 15,300) (taxiway resume, promote or abort)
     ");
 }
 

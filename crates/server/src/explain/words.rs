@@ -1,5 +1,6 @@
 //! Figures of the judge in words a person gets.
 
+use taxiway_model::counts::thousands;
 use taxiway_model::policy::{Direction, Measure, MetricPolicy};
 use taxiway_model::time::ForPeople;
 
@@ -105,20 +106,7 @@ pub(super) fn one_in(milli: i64) -> String {
     }
     // Two figures: more would claim to be known.
     let unit = 10_f64.powf(odds.log10().floor() - 1.0).max(1.0);
-    format!("1 in {}", grouped(((odds / unit).floor() * unit) as u64))
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("1 in {}", thousands(((odds / unit).floor() * unit) as u64))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use super::super::finding::{self, milli, percent, ratio_bp};
 use super::super::{Question, errors, interval as shown};
 use super::one_sided::Trail;
-use taxiway_model::counts::Counts;
+use taxiway_model::counts::{Counts, thousands};
 use taxiway_model::evidence::{Classes, total};
 use taxiway_model::metrics::{Sample, Tally};
 use taxiway_model::policy::{AnalysisPolicy, Counter, Measure, MetricPolicy, POINT_MS};
@@ -272,7 +272,11 @@ impl Evidence {
         let allowed = percent(libm::round(self.budget * 1e6) as u64, 1_000_000);
         let burn = self.burn(arm);
         let burn = if burn >= 10.0 { format!("{burn:.0}") } else { format!("{burn:.1}") };
-        format!("burns {burn}x the budget ({} of {} failed, {allowed} may)", arm.bad, arm.total)
+        format!(
+            "burns {burn}x the budget ({} of {} failed, {allowed} may)",
+            thousands(arm.bad),
+            thousands(arm.total)
+        )
     }
 
     fn side(&self, arm: Arm) -> SideFinding {

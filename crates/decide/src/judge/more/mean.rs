@@ -7,6 +7,7 @@
 use super::super::Question;
 use super::super::finding::{self, Rule, Tests, milli, ratio_bp, times};
 use super::share::mirrored;
+use taxiway_model::counts::thousands;
 use taxiway_model::metrics::{self, Sample};
 use taxiway_model::policy::{AnalysisPolicy, Direction, MetricPolicy};
 use taxiway_model::verdict::{MetricFinding, SideFinding, Verdict};
@@ -292,19 +293,10 @@ impl Evidence {
             Rule::OverRollbackBand => {
                 format!("mean shown to be {}: {means}", band(metric.rollback_above, metric.rollback_below))
             }
-            Rule::RedShown | Rule::ShownBeyondRed => {
-                format!("mean shown to be {worse}, beyond {}: {means}", times(metric.red_bp))
+            Rule::Shown(shown) => {
+                let said = shown.sentence(worse, [metric.tolerance_bp, metric.red_bp], &means);
+                format!("mean {said}")
             }
-            Rule::ShownStrict => format!("mean shown to be {worse} than tolerated: {means}"),
-            Rule::ShownForPerson => format!(
-                "mean shown to be {worse} than {}, for a person to decide since it is not to go back by itself: {means}",
-                times(metric.tolerance_bp)
-            ),
-            Rule::ShownWithinRed => format!(
-                "mean shown to be {worse} than {} but not beyond {}: {means}",
-                times(metric.tolerance_bp),
-                times(metric.red_bp)
-            ),
             Rule::BothOverHoldBand => format!("the baseline's mean is {} too: {means}", hold()),
             Rule::OverHoldBand => format!("mean {}: {means}", hold()),
             Rule::NotExcluded => {
@@ -322,7 +314,7 @@ impl Evidence {
     /// Both means with how many values they rest on, and what is known of their ratio.
     fn means(&self, metric: &MetricPolicy, range: Option<[f64; 2]>) -> String {
         let of = |side: metrics::Moments| match side.mean_micro() {
-            Some(micro) => format!("{} ({} values)", words(metric, micro), side.count),
+            Some(micro) => format!("{} ({} values)", words(metric, micro), thousands(side.count)),
             None => "none".to_owned(),
         };
         let [canary, baseline] = self.all;

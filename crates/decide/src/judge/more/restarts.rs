@@ -3,6 +3,7 @@
 
 use super::super::finding::{self, milli, percent};
 use std::collections::BTreeMap;
+use taxiway_model::counts::thousands;
 use taxiway_model::evidence::Window;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
@@ -34,7 +35,7 @@ impl Evidence {
         let over = |side: &SideFinding, band: Option<u64>| {
             side.value.zip(band).is_some_and(|(value, band)| value > band)
         };
-        let words = |side: &SideFinding| format!("{} of {}", side.bad, side.requests);
+        let words = |side: &SideFinding| format!("{} of {}", thousands(side.bad), thousands(side.requests));
         let restarts: u32 = self.canary.values().sum();
         let figures = match baseline.requests {
             0 => format!("{} canary instances were restarted ({restarts} times)", words(&canary)),

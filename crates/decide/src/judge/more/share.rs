@@ -5,7 +5,7 @@
 //! mirror image of the test of failures, in its exact Bernoulli form, since conversions are rarely
 //! rare, mixed over the moment at which the drop began. Either way: both tests, each at half the false-alarm rate.
 
-use super::super::finding::{self, Rule, Tests, milli, percent, ratio_bp, times};
+use super::super::finding::{self, Rule, Tests, milli, part, percent, ratio_bp, times};
 use super::super::{Question, band, interval, noise};
 use super::one_sided::Below;
 use std::collections::BTreeMap;
@@ -287,7 +287,6 @@ impl Evidence {
     }
 
     fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
-        let part = |arm: Arm| format!("{} ({} of {})", percent(arm.bad, arm.total), arm.bad, arm.total);
         let (canary, baseline) = (self.paired.canary, self.paired.baseline);
         let rates = if baseline.total > 0 {
             format!("canary {} against baseline {}", part(canary), part(baseline))
@@ -309,19 +308,7 @@ impl Evidence {
                 let band = limit([("above", metric.rollback_above), ("below", metric.rollback_below)]);
                 format!("shown to be {band}: {rates}")
             }
-            Rule::RedShown | Rule::ShownBeyondRed => {
-                format!("shown to be {worse}, beyond {}: {rates}", times(metric.red_bp))
-            }
-            Rule::ShownStrict => format!("shown to be {worse} than tolerated: {rates}"),
-            Rule::ShownForPerson => format!(
-                "shown to be {worse} than {}, for a person to decide since it is not to go back by itself: {rates}",
-                times(metric.tolerance_bp)
-            ),
-            Rule::ShownWithinRed => format!(
-                "shown to be {worse} than {} but not beyond {}: {rates}",
-                times(metric.tolerance_bp),
-                times(metric.red_bp)
-            ),
+            Rule::Shown(shown) => shown.sentence(worse, [metric.tolerance_bp, metric.red_bp], &rates),
             Rule::BothOverHoldBand => format!("the baseline is {} too: {rates}", hold()),
             Rule::OverHoldBand => format!("canary {}: {rates}", hold()),
             Rule::NotExcluded => {

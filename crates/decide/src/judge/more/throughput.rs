@@ -4,6 +4,7 @@
 
 use super::super::finding::{self, milli, percent, times};
 use super::super::interval;
+use taxiway_model::counts::thousands;
 use taxiway_model::evidence::Window;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
@@ -56,10 +57,13 @@ impl Evidence {
         };
         let shown = against >= needed && beyond(metric.tolerance_bp);
         let lost = ratio.is_some_and(|ratio| ratio < 1.0);
-        let share = |part: u64| percent(part, all);
         let routed = percent((self.expected_micro / 1_000_000) as u64, all);
-        let figures =
-            format!("canary answered {} of all ({canary} of {all}), {routed} were routed", share(canary));
+        let figures = format!(
+            "canary answered {} of all ({} of {}), {routed} were routed",
+            percent(canary, all),
+            thousands(canary),
+            thousands(all)
+        );
         let (verdict, sentence) = match () {
             () if shown && lost && beyond(metric.red_bp) => {
                 let red = times(metric.red_bp);

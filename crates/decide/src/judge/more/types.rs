@@ -14,6 +14,7 @@
 use super::super::Question;
 use super::super::finding::{self, milli};
 use std::collections::{BTreeMap, BTreeSet};
+use taxiway_model::counts::thousands;
 use taxiway_model::metrics::{OTHERS, Sample, Types};
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy};
 use taxiway_model::verdict::{FindingState, MetricFinding, SideFinding, Verdict};
@@ -164,12 +165,16 @@ impl Evidence {
             return "no session of the canary is counted yet".to_owned();
         }
         let Some(stage) = stage else {
-            return format!("no new type of error in {sessions} sessions, {} known ones", self.known.len());
+            return format!(
+                "no new type of error in {} sessions, {} known ones",
+                thousands(sessions),
+                self.known.len()
+            );
         };
         let of_stage: Vec<_> = shown.iter().filter(|(known, ..)| *known == stage).collect();
         let one = |(_, name, fresh): &&(Stage, &String, &Fresh)| {
-            let rate = finding::percent(fresh.events, sessions);
-            format!("`{name}` in {} of {sessions} sessions ({rate})", fresh.events)
+            let (rate, of) = (finding::percent(fresh.events, sessions), thousands(sessions));
+            format!("`{name}` in {} of {of} sessions ({rate})", thousands(fresh.events))
         };
         let mut named: Vec<String> = of_stage.iter().take(NAMED_MAX).map(one).collect();
         if of_stage.len() > NAMED_MAX {
