@@ -35,7 +35,7 @@ pub use state::State;
 use taxiway_model::evidence::Window;
 use taxiway_model::plan::Plan;
 use taxiway_model::policy::{AnalysisPolicy, MetricPolicy, Missing};
-use taxiway_model::verdict::{Judgement, MetricFinding, Verdict};
+use taxiway_model::verdict::{FindingState, Judgement, MetricFinding, Verdict};
 use taxiway_model::weight::WeightBp;
 
 /// Name and version of this judge; it changes whenever the same evidence could give other words.
@@ -114,7 +114,10 @@ pub fn judge(policy: &AnalysisPolicy, state: &State, question: Question) -> Judg
     let required = |finding: &&MetricFinding| {
         policy.metrics.iter().any(|metric| metric.name == finding.metric && metric.required)
     };
-    let worst = findings.iter().filter(required).max_by_key(|finding| finding.verdict);
+    // Where several lack evidence, one that will get none is named: a silent source.
+    let is_silent =
+        |finding: &MetricFinding| matches!(finding.state, FindingState::SourceError | FindingState::NoData);
+    let worst = findings.iter().filter(required).max_by_key(|finding| (finding.verdict, is_silent(finding)));
     let (verdict, sentence) = match worst {
         _ if over_budget => {
             let budget = policy.harm_budget_requests.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use crate::ids::MetricName;
 use crate::metrics::{Shape, Source};
+use crate::time::ForPeople;
 use crate::weight::WeightBp;
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +228,18 @@ pub struct Lasting {
     pub bad_for_ms: u64,
     /// So long it must be well before it passes.
     pub good_for_ms: u64,
+}
+
+impl Lasting {
+    /// For people: `fails after 2 looks and 1m`, `passes after 5m`.
+    pub fn words(self) -> Vec<String> {
+        let looks = (self.failures > 1).then(|| format!("{} looks", self.failures));
+        let bad_for = (self.bad_for_ms > 0).then(|| ForPeople(self.bad_for_ms).to_string());
+        let last: Vec<String> = [looks, bad_for].into_iter().flatten().collect();
+        let fails = (!last.is_empty()).then(|| format!("fails after {}", last.join(" and ")));
+        let passes = (self.good_for_ms > 0).then(|| format!("passes after {}", ForPeople(self.good_for_ms)));
+        [fails, passes].into_iter().flatten().collect()
+    }
 }
 
 /// What a metric measures, and in which unit its absolute bands and figures are.

@@ -10,9 +10,9 @@ use taxiway_model::document::canary_config::{self, CanaryConfig};
 use taxiway_model::document::openslo::{self, Objectives};
 use taxiway_model::document::template::Template;
 use taxiway_model::document::{self, Problem};
-use taxiway_model::ids;
+use taxiway_model::ids::{self, MetricName};
 use taxiway_model::metrics::{Query, Side, TakeApart};
-use taxiway_model::policy::Baseline;
+use taxiway_model::policy::{Baseline, Lasting};
 use taxiway_model::service::ServiceSpec;
 
 use super::template;
@@ -191,7 +191,8 @@ fn queries(service: &ServiceSpec) -> Vec<String> {
     for source in &service.analysis.sources {
         lines.push(format!("metrics from {}: {}", source.name, source.api.place()));
         for query in &source.queries {
-            lines.push(format!("  {}: {}", query.metric, query.shape.words()));
+            let when = conditions(service, &query.metric);
+            lines.push(format!("  {}: {}{when}", query.metric, query.shape.words()));
             for side in Side::BOTH {
                 let is_fresh = side == Side::Baseline && service.analysis.baseline == Baseline::Fresh;
                 let version = if is_fresh { &fresh } else { VERSION };
@@ -201,6 +202,17 @@ fn queries(service: &ServiceSpec) -> Vec<String> {
         }
     }
     lines
+}
+
+/// From which step on a metric is judged, and how long what it says must last.
+fn conditions(service: &ServiceSpec, name: &MetricName) -> String {
+    let Some(metric) = service.analysis.metrics.iter().find(|metric| metric.name == *name) else {
+        return String::new();
+    };
+    let begins = service.strategy.steps.get(usize::from(metric.from_step)).filter(|_| metric.from_step > 0);
+    let begins = begins.map(|step| format!("from step {} on", step.name));
+    let words = begins.into_iter().chain(metric.lasting.into_iter().flat_map(Lasting::words));
+    words.fold(String::new(), |all, one| format!("{all}, {one}"))
 }
 
 fn place(file: &Path, problem: Problem) -> Place {

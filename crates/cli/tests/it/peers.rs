@@ -43,6 +43,19 @@ fn what_is_imported_is_right() {
 }
 
 #[test]
+fn check_says_when_a_metric_counts() {
+    let bed = Bed::new("");
+    let said = bed.ok(&["import", &given("argo.yaml"), "--output", "analysis.yaml"]);
+    let config = std::fs::read_to_string(bed.folder().join("analysis.yaml")).unwrap();
+    let more = "      from_step: 2\n      for: 1m\n      good_for: 5m\n";
+    std::fs::write(bed.folder().join("analysis.yaml"), config.trim_end().to_owned() + "\n" + more).unwrap();
+    let description = std::fs::read_to_string(bed.file()).unwrap();
+    std::fs::write(bed.file(), format!("{description}{}", said.out)).unwrap();
+    let told = bed.ok(&["check"]).out;
+    assert!(told.contains("on, fails after 1m, passes after 5m"), "{told}");
+}
+
+#[test]
 fn an_argument_without_a_value_is_told_where_it_is_seen() {
     let bed = Bed::new("");
     let query = "sum(rate(requests{app=\"{{args.app}}\",code!~\"5..\"}[1m])) / sum(rate(requests{app=\"{{args.app}}\"}[1m]))";

@@ -1,8 +1,7 @@
 //! Figures of the judge in words a person gets.
 
 use taxiway_model::counts::thousands;
-use taxiway_model::policy::{Direction, Measure, MetricPolicy};
-use taxiway_model::time::ForPeople;
+use taxiway_model::policy::{Direction, Lasting, Measure, MetricPolicy};
 
 /// A value or band of a metric in its unit.
 pub(super) fn value(measure: Measure, value: u64) -> String {
@@ -56,21 +55,7 @@ pub(super) fn bands(metric: &MetricPolicy) -> String {
             words.push(format!("{word} {}", value(metric.measure, band)));
         }
     }
-    if let Some(lasting) = metric.lasting {
-        let mut last = Vec::new();
-        if lasting.failures > 1 {
-            last.push(format!("{} looks", lasting.failures));
-        }
-        if lasting.bad_for_ms > 0 {
-            last.push(ForPeople(lasting.bad_for_ms).to_string());
-        }
-        if !last.is_empty() {
-            words.push(format!("fails after {}", last.join(" and ")));
-        }
-        if lasting.good_for_ms > 0 {
-            words.push(format!("passes after {}", ForPeople(lasting.good_for_ms)));
-        }
-    }
+    words.extend(metric.lasting.into_iter().flat_map(Lasting::words));
     words.join(", ")
 }
 
