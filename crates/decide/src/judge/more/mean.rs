@@ -5,7 +5,7 @@
 //! are the ratio of the means with its confidence sequence, from which the exclusions come as well.
 
 use super::super::Question;
-use super::super::finding::{self, Rule, Tests, milli, ratio_bp, times};
+use super::super::finding::{self, Figures, Rule, Tests, times};
 use super::share::mirrored;
 use taxiway_model::counts::thousands;
 use taxiway_model::metrics::{self, Sample};
@@ -219,7 +219,7 @@ impl Evidence {
         let most = |tests: &[Worse]| tests.iter().map(Worse::ln_evidence).fold(-1e9, f64::max);
         let hold = |side: usize| self.over(side, metric.hold_above, metric.hold_below, needed);
         Tests {
-            against: most(&self.tolerance),
+            against: most(&self.tolerance).max(0.0),
             against_needed: needed,
             estimate_over: metric.is_compared() && self.beyond(metric, metric.tolerance_bp),
             estimate_red: metric.is_compared() && self.beyond(metric, metric.red_bp),
@@ -248,24 +248,15 @@ impl Evidence {
         } else {
             self.sentence(rule, metric, question, range)
         };
-        let [low, high] = range.map_or([None; 2], |range| range.map(Some));
-        MetricFinding {
-            metric: metric.name.clone(),
-            verdict,
-            sentence,
+        let figures = Figures {
             canary: side(self.all[0]),
             baseline: (self.all[1].count > 0).then(|| side(self.all[1])),
-            ratio_bp: self.plain.state.ratio().and_then(ratio_bp),
-            ratio_from_bp: low.and_then(ratio_bp),
-            ratio_to_bp: high.and_then(ratio_bp),
-            against_milli: milli(tests.against.max(0.0)),
-            against_needed_milli: milli(tests.against_needed),
-            for_milli: tests.excluded.map(milli),
-            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
-            shown: tests.shown() || rule == Rule::OverRollbackBand,
-            wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
-            state: rule.state(),
-        }
+            ratio: self.plain.state.ratio(),
+            interval: range,
+            judged_ms: self.judged_ms,
+        };
+        let finding = figures.finding(metric, rule, &tests, sentence);
+        MetricFinding { verdict, shown: finding.shown || rule == Rule::OverRollbackBand, ..finding }
     }
 
     fn sentence(

@@ -5,7 +5,7 @@
 //! mirror image of the test of failures, in its exact Bernoulli form, since conversions are rarely
 //! rare, mixed over the moment at which the drop began. Either way: both tests, each at half the false-alarm rate.
 
-use super::super::finding::{self, Rule, Tests, milli, part, percent, ratio_bp, times};
+use super::super::finding::{self, Figures, Rule, Tests, part, percent, times};
 use super::super::{Question, band, interval, noise};
 use super::one_sided::Below;
 use std::collections::BTreeMap;
@@ -236,7 +236,7 @@ impl Evidence {
         let most = |tests: &[Worse]| tests.iter().map(Worse::ln_evidence).fold(f64::NEG_INFINITY, f64::max);
         let above = self.above.as_ref().is_some_and(|(test, state)| test.ln_evidence(state) >= needed);
         Tests {
-            against: most(&self.tolerance).max(-1e9),
+            against: most(&self.tolerance).max(0.0),
             against_needed: needed,
             estimate_over: metric.is_compared() && self.beyond(metric, metric.tolerance_bp),
             estimate_red: metric.is_compared() && self.beyond(metric, metric.red_bp),
@@ -265,25 +265,15 @@ impl Evidence {
             self.sentence(rule, metric, question)
         };
         let baseline_rate = self.paired.baseline.rate();
-        let ratio = (baseline_rate > 0.0).then(|| ratio_bp(self.paired.canary.rate() / baseline_rate));
-        let range = interval::of_rates(self.paired.canary, self.paired.baseline, 1.0);
-        MetricFinding {
-            metric: metric.name.clone(),
-            verdict,
-            sentence,
+        let figures = Figures {
             canary: side(self.canary),
             baseline: (self.baseline.total > 0).then(|| side(self.baseline)),
-            ratio_bp: ratio.flatten(),
-            ratio_from_bp: range.and_then(|[low, _]| ratio_bp(low)),
-            ratio_to_bp: range.and_then(|[_, high]| ratio_bp(high)),
-            against_milli: milli(tests.against.max(0.0)),
-            against_needed_milli: milli(tests.against_needed),
-            for_milli: tests.excluded.map(milli),
-            for_needed_milli: tests.excluded.map(|_| milli(tests.excluded_needed)),
-            shown: tests.shown() || rule == Rule::OverRollbackBand,
-            wait_ms: finding::wait_ms(tests.excluded, tests.excluded_needed, self.judged_ms),
-            state: rule.state(),
-        }
+            ratio: (baseline_rate > 0.0).then(|| self.paired.canary.rate() / baseline_rate),
+            interval: interval::of_rates(self.paired.canary, self.paired.baseline, 1.0),
+            judged_ms: self.judged_ms,
+        };
+        let finding = figures.finding(metric, rule, &tests, sentence);
+        MetricFinding { verdict, shown: finding.shown || rule == Rule::OverRollbackBand, ..finding }
     }
 
     fn sentence(&self, rule: Rule, metric: &MetricPolicy, question: Question) -> String {
