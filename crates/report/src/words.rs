@@ -54,6 +54,9 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
         }
         (Unit::Ppm, Some(times)) => format!("it fails {times} as often as {baseline}"),
         (Unit::Ppm, None) => format!("it fails more often than {baseline}"),
+        (Unit::Us, _) if is_slow_at_the_end(&worst.finding, worst.tolerance_bp) => {
+            format!("its slowest requests take longer than those of {baseline}")
+        }
         (Unit::Us, Some(times)) => {
             format!("its {} is {times} that of {baseline}", quantile_word(&worst.finding))
         }
@@ -93,6 +96,13 @@ pub(crate) fn headline(recording: &Recording, decision: &Decision, metrics: &[Me
     }
 }
 
+/// Whether latencies are shown to be worse although the quantile that is shown first lies within its tolerance: then it is
+/// the requests beyond it that are slower.
+fn is_slow_at_the_end(finding: &MetricFinding, tolerance_bp: Option<u32>) -> bool {
+    let within = |bp: u64| tolerance_bp.is_some_and(|tolerance| bp <= u64::from(tolerance));
+    finding.shown && finding.ratio_bp.is_some_and(within)
+}
+
 /// A metric's finding.
 pub(crate) fn title(
     recording: &Recording,
@@ -122,6 +132,10 @@ pub(crate) fn title(
             } else {
                 format!("Not one of {all} requests failed")
             }
+        }
+        (Some(bp), Unit::Us) if is_slow_at_the_end(finding, Some(policy.tolerance_bp)) => {
+            let quantile = quantile_word(finding);
+            format!("{canary}'s slowest requests take longer; its {quantile} is {} the baseline's", ratio(bp))
         }
         (Some(bp), Unit::Us) if finding.shown => {
             format!("{canary} is slower: {} takes {} as long", quantile_word(finding), ratio(bp))

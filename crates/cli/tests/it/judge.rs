@@ -285,6 +285,26 @@ fn old_hlog(tag: &str, factor: u64) -> String {
     text
 }
 
+/// One request in fifty takes six times as long: the 95th percentiles are within the tolerance, and no word may say that
+/// they are what the version goes back for.
+#[test]
+fn a_slow_end_is_told_as_one() {
+    let bed = Bed::new("");
+    let requests = |factor: u64| {
+        let ms = |at: u64| (10 + at * 7 % 23) * if at.is_multiple_of(50) { factor } else { 1 };
+        let row = |at: u64| format!("{}.{:02},{},200\n", at / 100, at % 100, ms(at));
+        format!("time,latency_ms,status\n{}", (0..20_000).map(row).collect::<String>())
+    };
+    let said = judged(&bed, &requests(1), &requests(6), &[]);
+    assert_eq!(said.code, 5, "{said:?}");
+    for words in ["back: its slowest requests take longer than those of", "shown to be slower", "p99 canary"]
+    {
+        assert!(said.out.contains(words), "{words}: {}", said.out);
+    }
+    let page = judged(&bed, &requests(1), &requests(6), &["--format", "html"]).out;
+    assert!(page.contains("requests take longer than") && !page.contains("equally fast"), "{page}");
+}
+
 #[test]
 fn old_logs_tags_units_and_single_histograms_are_read() {
     let bed = Bed::new("");

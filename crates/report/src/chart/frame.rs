@@ -93,9 +93,10 @@ impl Scale {
 
     /// Round times on the scale.
     pub(super) fn time_ticks(&self) -> Vec<f64> {
-        const STEPS_S: [f64; 18] = [
-            0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0,
-            7_200.0, 21_600.0, 43_200.0, 86_400.0,
+        // Whole seconds, since spans are told in them.
+        const STEPS_S: [f64; 17] = [
+            1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0,
+            21_600.0, 43_200.0, 86_400.0,
         ];
         let rough = (self.to - self.from) / 5.0;
         let step = STEPS_S.map(|seconds| seconds * 1e3).into_iter().find(|step| *step >= rough);

@@ -57,7 +57,10 @@ fn title(report: &Report, metric: &MetricReport, points: &[Slower]) -> String {
     let (canary, baseline) = (Some(&metric.finding.canary), metric.finding.baseline.as_ref());
     // Kolmogorov and Smirnov's two-sample bound at 5 %; for this title only.
     let chance = 1.36 * (1.0 / requests(canary) + 1.0 / requests(baseline)).sqrt();
-    if f64::from(gap(&widest)) / 1e6 < chance.max(TRIFLE) {
+    let is_wide = f64::from(gap(&widest)) / 1e6 >= chance.max(TRIFLE);
+    // Where the judge has shown more than that bound can, it is the slow end that differs.
+    let widest = if metric.finding.shown && !is_wide { slow_end(points).unwrap_or(widest) } else { widest };
+    if !is_wide && !metric.finding.shown {
         return "Both sides are about equally fast".to_owned();
     }
     format!(
@@ -67,4 +70,13 @@ fn title(report: &Report, metric: &MetricReport, points: &[Slower]) -> String {
         micros(widest.us as i64),
         ppm(i64::from(widest.baseline_ppm))
     )
+}
+
+/// Where the canary's requests beyond most exceed the baseline's, measured by what chance would do there.
+fn slow_end(points: &[Slower]) -> Option<&Slower> {
+    let excess = |point: &&Slower| {
+        let (canary, baseline) = (f64::from(point.canary_ppm), f64::from(point.baseline_ppm));
+        if canary > baseline { (canary - baseline) * (canary - baseline) / (canary + baseline) } else { 0.0 }
+    };
+    points.iter().max_by(|a, b| excess(a).total_cmp(&excess(b)))
 }
