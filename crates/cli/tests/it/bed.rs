@@ -315,7 +315,12 @@ impl Traffic {
 }
 
 impl Drop for Traffic {
+    /// Waited for, so that it never holds the last of a bed: one that is dropped while the tests' process
+    /// ends leaves everything running.
     fn drop(&mut self) {
         self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
