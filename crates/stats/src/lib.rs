@@ -5,8 +5,8 @@
 //! panics on them or answers NaN.
 //!
 //! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`threshold`] (when is
-//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`], [`shift`] and [`means`] (other
-//! metrics), [`fewer`] (successes that drop, also late), [`starts`] (faults that begin late), [`combine`] (many metrics, one
+//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`] (with [`ordered`]), [`shift`] and
+//! [`means`] (other metrics), [`fewer`] (successes that drop, also late), [`starts`] (faults that begin late), [`combine`] (many metrics, one
 //! verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently), [`preflight`] and [`bounds`] (what
 //! can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests), [`interval`] and [`sequence`] (for display).
 
