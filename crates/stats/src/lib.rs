@@ -4,11 +4,12 @@
 //! same bits on every machine and in every build profile. Counts may be anything from 0 to 10^12 and beyond; no function
 //! panics on them or answers NaN.
 //!
-//! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`threshold`] (when is
-//! evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`] (with [`ordered`]), [`shift`] and
-//! [`means`] (other metrics), [`fewer`] (successes that drop, also late), [`starts`] (faults that begin late), [`combine`] (many metrics, one
-//! verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently), [`preflight`] and [`bounds`] (what
-//! can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests), [`interval`] and [`sequence`] (for display).
+//! Where to look: [`reject`] (is it worse than tolerated?), [`exclude`] (how bad can it still be?), [`threshold`] (when
+//! is evidence enough?), [`profile`] (the ratio with a confidence sequence), [`latency`] (with [`ordered`]), [`shift`]
+//! and [`means`] (other metrics), [`fewer`] (successes that drop, also late), [`starts`] (faults that begin late),
+//! [`combine`] (many metrics, one verdict), [`softrank`] and [`dispersion`] (when requests do not fail independently),
+//! [`preflight`] and [`bounds`] (what can be seen at all), [`burn`] (absolute guards), [`split`] (lost requests),
+//! [`interval`] and [`sequence`] (for display).
 
 pub mod bounds;
 pub mod burn;
