@@ -100,7 +100,10 @@ const RPS: [f64; 5] = [3.0, 10.0, 100.0, 1e3, 1e4];
 /// Windows of an hour.
 const HOUR: f64 = 3_600.0;
 
-/// Prints the tables in whose name `only` occurs (`events`, `windows`, `latency`) for each of `alphas`, a row per part;
+/// Names of the tables.
+pub const TABLES: [&str; 3] = ["events", "windows", "latency"];
+
+/// Prints the [`TABLES`] in whose name `only` occurs for each of `alphas`, a row per part;
 /// `runs` an entry, half beyond 10,000 bad requests, a quarter for latency.
 pub fn print(alphas: &[f64], only: &str, runs: u64, seed: u64) {
     let parts = |table: &str| if table.contains(only) { &PARTS[..] } else { &[] };

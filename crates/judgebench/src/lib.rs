@@ -62,6 +62,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
         Part::Standard => {}
         Part::Power => power::print(arguments.faulty, arguments.seed),
+        Part::Calibrate if !calibrate::TABLES.iter().any(|table| table.contains(&arguments.only)) => {
+            eprintln!("there is no table {:?}: --only takes one of {:?}", arguments.only, calibrate::TABLES);
+            return ExitCode::from(2);
+        }
         Part::Calibrate => {
             calibrate::print(&[0.008, 0.004], &arguments.only, arguments.healthy, arguments.seed);
         }
